@@ -1,0 +1,20 @@
+"""The Celery application: worker and beat start from here."""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clinic.settings")
+
+app = Celery("afterglow")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(
+    ["patients.messaging", "patients.candidacy", "patients.workshop", "treatments.aftercare", "treatments.plan"],
+    related_name="tasks",
+)
+
+
+@setup_logging.connect
+def keep_our_logging(**_kwargs: object) -> None:
+    """Leave logging to Django's LOGGING, so that worker and web write alike."""

@@ -1,0 +1,1 @@
+"""What the program brings along where no servers are: PostgreSQL, a mailbox, and somebody who minds the processes."""

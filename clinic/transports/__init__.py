@@ -1,0 +1,1 @@
+"""Ways out of the house: one `send` each, the same four answers, no domain words inside."""

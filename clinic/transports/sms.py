@@ -1,0 +1,68 @@
+"""Text messages. `file` appends them to a file, for the demo and for clinics that send none; `none` sends nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from django.conf import settings
+
+from clinic.transports.states import Failed, Receipt, Retry, Sent, Unknown
+
+_LATELY = 1_000_000  # bytes
+_NUMBER = re.compile(r"\+[1-9]\d{5,14}")
+
+
+class SmsGateway(Protocol):
+    """Anything that takes texts over. `key` names the message: a gateway that keeps keys never sends one twice."""
+
+    repeats_safely: bool
+
+    def send(self, *, to: str, text: str, key: str, at: datetime) -> Receipt: ...
+
+
+class FileGateway:
+    """Appends each text as one JSON line `{key, at, to, text}`. The same key again is the same text, written once."""
+
+    repeats_safely = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def send(self, *, to: str, text: str, key: str, at: datetime) -> Receipt:
+        if not _NUMBER.fullmatch(to):
+            return Failed("This is not a mobile number.")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._holds(key):
+                return Sent(key)
+            line = json.dumps({"key": key, "at": at.isoformat(), "to": to, "text": text}, ensure_ascii=False)
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            return Retry(str(error), gateway_down=True)
+        try:
+            os.write(file, f"{line}\n".encode())  # one write: two processes never mix their lines
+            os.fsync(file)
+        except OSError as error:
+            return Unknown(str(error))
+        finally:
+            os.close(file)
+        return Sent(key)
+
+    def _holds(self, key: str) -> bool:
+        """Return whether the key was written lately: a key comes back within hours, and old lines cost nothing."""
+        if not self.path.exists():
+            return False
+        needle = f'{{"key": {json.dumps(key)},'.encode()
+        with self.path.open("rb") as lines:
+            lines.seek(max(self.path.stat().st_size - _LATELY, 0))
+            return any(line.startswith(needle) for line in lines)
+
+
+def sms_gateway() -> SmsGateway | None:
+    """Return the gateway of the settings, None where the clinic sends no texts."""
+    return FileGateway(Path(settings.SMS_FILE)) if settings.SMS_GATEWAY == "file" else None

@@ -1,0 +1,42 @@
+"""What a gateway may answer: a closed set of four."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The gateway has taken it over. `ref` is what the gateway calls it."""
+
+    ref: str
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Nothing left; it may be tried again, not before `after` if the gateway named a time.
+
+    `gateway_down` says that it is the gateway, not the message: the next message would fare no better.
+    """
+
+    answer: str
+    after: timedelta | None = None
+    gateway_down: bool = False
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The gateway refuses it for good; nothing left."""
+
+    answer: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """It left us whole, and the answer was lost: it may have been taken over or not."""
+
+    answer: str
+
+
+Receipt = Sent | Retry | Failed | Unknown

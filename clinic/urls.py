@@ -1,0 +1,26 @@
+"""All addresses. Each room brings its own; this file names them by string only."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+urlpatterns = [
+    path("", include("clinic.staff.urls")),
+    path("", include("clinic.premises.urls")),
+    path("", include("clinic.worklist.urls")),
+    path("", include("patients.registry.urls")),
+    path("", include("patients.messaging.urls")),
+    path("", include("patients.candidacy.urls")),
+    path("", include("patients.consent.urls")),
+    path("", include("patients.intake.urls")),
+    path("", include("patients.workshop.urls")),
+    path("", include("treatments.aftercare.urls")),
+    path("", include("treatments.courses.urls")),
+    path("", include("treatments.booking.urls")),
+    path("", include("treatments.sessions.urls")),
+    path("", include("treatments.journey.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,211 @@
+import uuid
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+
+from clinic.premises.models import Location
+from clinic.sealed import SealedJSONField
+from clinic.staff.models import User
+from patients.messaging.states import (
+    LABELS,
+    PLAIN_PURPOSES,
+    TRANSITIONS,
+    UNSENT,
+    Channel,
+    MessageStatus,
+    Purpose,
+    Tried,
+)
+from patients.registry.models import ContactPoint, Patient
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def visible_to(self, user: User) -> "MessageQuerySet":
+        """Messages of the locations the person works at."""
+        return self.filter(location__in=Location.objects.visible_to(user))
+
+    def waiting(self) -> "MessageQuerySet":
+        """Messages the sender will look at again: planned, or held until `try_at`."""
+        return self.filter(status__in=UNSENT)
+
+    def overdue(self, at: datetime) -> "MessageQuerySet":
+        """Messages the sender should have looked at already, longest first."""
+        return self.waiting().filter(try_at__lt=at).order_by("try_at")
+
+
+class Message(models.Model):
+    """One message to one person: the calendar of everything we say. Unique per (about, step, revision).
+
+    `about` is what it belongs to, as "appointment:<ref>". `context` holds the fixed variables its template may use;
+    the text itself is rendered and frozen at the moment of sending. `reason` says why it is in the state it is in.
+    """
+
+    TRANSITIONS = TRANSITIONS
+
+    ref = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    status = models.CharField(max_length=10, choices=MessageStatus, default=MessageStatus.PLANNED)
+    reason = models.CharField(max_length=300, blank=True)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, related_name="messages")
+    staff = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="messages")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    about = models.CharField(max_length=80)
+    step = models.CharField(max_length=60)
+    revision = models.PositiveIntegerField(default=1)
+    purpose = models.CharField(max_length=12, choices=Purpose)
+    channel = models.CharField(max_length=5, choices=Channel, help_text="As planned; the other may be used instead.")
+    template = models.CharField(max_length=60)
+    context = models.JSONField(default=dict)
+    link_scope = models.CharField(max_length=10, blank=True)
+    link_about = models.CharField(max_length=80, blank=True)
+    is_important = models.BooleanField(default=False)
+    any_hour = models.BooleanField(default=False, help_text="Goes out at its own time even in quiet hours.")
+    in_plan = models.BooleanField(default=False, help_text="Part of a plan that is computed anew when a visit changes.")
+    visit_at = models.DateTimeField(null=True, help_text="The visit whose time it tells, if it tells one.")
+    due_at = models.DateTimeField()
+    not_after = models.DateTimeField()
+    note = models.CharField(max_length=200, blank=True, help_text="Why it is due at this time and not another.")
+    created_at = models.DateTimeField()
+    # The sender's own bookkeeping.
+    try_at = models.DateTimeField(help_text="When the sender looks at it next; due_at until something went wrong.")
+    lease_until = models.DateTimeField(null=True)
+    token = models.PositiveIntegerField(default=0, help_text="Fencing token: grows with each claim.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Frozen when it leaves. From `handed_at` on it may have gone out, whatever happens to the sender.
+    handed_at = models.DateTimeField(null=True)
+    point = models.ForeignKey(ContactPoint, on_delete=models.PROTECT, null=True, related_name="+")
+    sent_channel = models.CharField(max_length=5, choices=Channel, blank=True)
+    sent_text = SealedJSONField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    gateway_ref = models.CharField(max_length=200, blank=True)
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["due_at", "id"]
+        indexes = [
+            models.Index(fields=["try_at", "id"], condition=Q(status__in=["planned", "held"]), name="message_due"),
+            models.Index(
+                fields=["try_at", "id"],
+                condition=Q(status__in=["planned", "held"], purpose="alarm"),
+                name="message_alarm_due",
+            ),
+            models.Index(fields=["lease_until"], condition=Q(status="sending"), name="message_leased"),
+            models.Index(fields=["patient", "-due_at"], name="message_by_patient"),
+            models.Index(fields=["location", "status", "-due_at"], name="message_by_location"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["about", "step", "revision"], name="message_once_per_step"),
+            models.CheckConstraint(
+                condition=Q(patient__isnull=False, staff__isnull=True) | Q(patient__isnull=True, staff__isnull=False),
+                name="message_to_one_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="sending", lease_until__isnull=False)
+                | (~Q(status="sending") & Q(lease_until__isnull=True)),
+                name="message_sending_is_leased",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["sent", "delivered"]) | Q(sent_at__isnull=False), name="message_sent_has_time"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["planned", "held"]) | Q(handed_at__isnull=True),
+                name="message_waiting_is_not_out",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["planned", "sending", "sent", "delivered"]) | ~Q(reason=""),
+                name="message_explains_itself",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step} to {self.patient or self.staff}"
+
+    @property
+    def label(self) -> str:
+        """What the log calls it: words that anyone at the desk may read."""
+        return LABELS.get(self.template, self.template)
+
+    @property
+    def why(self) -> str:
+        """Why it is in its state, or due at its time; empty when nothing is out of the ordinary."""
+        return self.reason or (self.note if self.status in UNSENT else "")
+
+    @property
+    def says_nothing_medical(self) -> bool:
+        return self.purpose in PLAIN_PURPOSES
+
+    @property
+    def happened_at(self) -> datetime:
+        """The time the log shows: when it left, when the sender looks at it next, or when it was due."""
+        if self.sent_at:
+            return self.sent_at
+        return self.due_at if self.is_held_by_desk or self.status not in UNSENT else self.try_at
+
+    @property
+    def is_held_by_desk(self) -> bool:
+        """True if a person holds it: nobody looks at it again before it would be too late anyway."""
+        return self.status == MessageStatus.HELD and self.try_at >= self.not_after
+
+
+class DeliveryAttempt(models.Model):
+    """One try to hand a message to a gateway, and what the gateway said."""
+
+    message = models.ForeignKey(Message, on_delete=models.PROTECT, related_name="deliveries")
+    token = models.PositiveIntegerField()
+    channel = models.CharField(max_length=5, choices=Channel)
+    at = models.DateTimeField()
+    outcome = models.CharField(max_length=10, choices=Tried)
+    answer = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["at"]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} at {self.at}"
+
+
+class OptOut(models.Model):
+    """Somebody said STOP: for one person, or for everyone at the contact point when `patient` is empty."""
+
+    point = models.ForeignKey(ContactPoint, on_delete=models.PROTECT, related_name="opt_outs")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, related_name="opt_outs")
+    purpose = models.CharField(max_length=12, choices=Purpose, blank=True, help_text="Empty: every purpose.")
+    since_at = models.DateTimeField()
+    until_at = models.DateTimeField(null=True)
+    how = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return f"{self.point} since {self.since_at}"
+
+
+class Reply(models.Model):
+    """What somebody wrote back. It waits in the inbox until a person has read it."""
+
+    ref = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    point = models.ForeignKey(ContactPoint, on_delete=models.PROTECT, related_name="replies")
+    body = SealedJSONField()
+    received_at = models.DateTimeField()
+    gateway_ref = models.CharField(max_length=200, unique=True)
+    read_at = models.DateTimeField(null=True)
+    read_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-received_at"]
+
+    def __str__(self) -> str:
+        return f"Reply from {self.point}"
+
+
+class SenderPulse(models.Model):
+    """When the sender last looked, so that a stalled one shows. One row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    swept_at = models.DateTimeField()
+    claimed = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_sender_pulse")]
+
+    def __str__(self) -> str:
+        return f"last sweep {self.swept_at}"

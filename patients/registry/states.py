@@ -1,0 +1,36 @@
+from django.db.models import TextChoices
+
+
+class ContactKind(TextChoices):
+    EMAIL = "email", "Email"
+    PHONE = "phone", "Mobile phone"
+
+
+class Language(TextChoices):
+    """The languages in which we write to patients."""
+
+    ENGLISH = "en", "English"
+    SPANISH = "es", "Español"
+
+
+class LinkScope(TextChoices):
+    """What a patient's secure link opens; a link opens nothing else."""
+
+    INTAKE = "intake", "Health questionnaire"
+    CONSENT = "consent", "Consent"
+    CHECKIN = "checkin", "Check-in"
+    FITNESS = "fitness", "Check before the visit"
+    VISIT = "visit", "Appointment"
+    HEALING = "healing", "My healing"
+
+
+# How long an unopened link lives, in days.
+LINK_DAYS: dict[str, int] = {
+    LinkScope.INTAKE: 30,
+    LinkScope.CONSENT: 30,
+    LinkScope.CHECKIN: 14,
+    LinkScope.FITNESS: 4,
+    LinkScope.VISIT: 90,
+    LinkScope.HEALING: 200,
+}
+MAX_TRIES = 5  # wrong birth dates before a link locks

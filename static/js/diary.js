@@ -1,0 +1,102 @@
+// The desk's day: single keys, and looking again without flicker. The pages work without any of it.
+"use strict";
+
+(() => {
+  const KEY = "afterglow-keys";
+  const keysAreOn = () => localStorage.getItem(KEY) !== "off";
+
+  // --- looking again: the page says which state it shows, the server answers 304 while it is the same ---------------
+  document.addEventListener("htmx:configRequest", (event) => {
+    const polled = event.detail.elt;
+    if (polled.matches("[data-polled]")) event.detail.headers["If-None-Match"] = polled.dataset.etag;
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    // Not while a row is being worked on, and not in a tab nobody looks at.
+    if (!event.detail.elt.matches("[data-polled]")) return;
+    if (document.hidden || event.detail.elt.querySelector("[aria-busy]")) event.preventDefault();
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const polled = event.detail.target;
+    if (!polled.matches("[data-polled]")) return;
+    if (event.detail.xhr.status === 304) {
+      event.detail.shouldSwap = false;
+      event.detail.isError = false;
+      return;
+    }
+    polled.dataset.etag = event.detail.xhr.getResponseHeader("ETag") || "";
+    const focused = polled.querySelector("[data-row]:focus");
+    polled.lastRow = focused && focused.closest("[data-visit]").id;
+    const grid = polled.querySelector(".dg");
+    polled.lastScroll = grid && [grid.scrollLeft, grid.scrollTop];
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const polled = event.detail.target;
+    if (!polled.matches("[data-polled]")) return;
+    const grid = polled.querySelector(".dg");
+    if (grid && polled.lastScroll) [grid.scrollLeft, grid.scrollTop] = polled.lastScroll;
+    const row = polled.lastRow && document.getElementById(polled.lastRow);
+    if (row) (row.matches("[data-row]") ? row : row.querySelector("[data-row]")).focus({ preventScroll: true });
+  });
+  // After an act on a row the keyboard stays on that row.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const row = document.getElementById(event.detail.target.id);
+    if (row && row.matches(".dy-line")) row.querySelector("[data-row]")?.focus({ preventScroll: true });
+  });
+
+  // --- keys ---------------------------------------------------------------------------------------------------------
+  const rows = () => [...document.querySelectorAll("[data-row]")];
+
+  function step(by) {
+    const all = rows();
+    if (!all.length) return;
+    const at = all.indexOf(document.activeElement);
+    const next = at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + by, 0), all.length - 1);
+    all[next].focus();
+    all[next].scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const dialog = event.target.closest("dialog");
+    // A field in a dialog that was just closed may still have the focus: the key is not meant for it.
+    if (dialog ? dialog.open : event.target.closest("input, textarea, select, [contenteditable]")) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      if (!rows().length || event.target.matches(".dg")) return;
+      event.preventDefault();
+      step(event.key === "ArrowDown" ? 1 : -1);
+      return;
+    }
+    if (!keysAreOn() && event.key !== "?") return;
+    if (event.target.matches(".dg") && event.key.startsWith("Arrow")) return; // the grid scrolls by itself
+    const row = document.activeElement?.closest("[data-visit]");
+    const inRow = row?.querySelector(`[data-row-key="${CSS.escape(event.key)}"]`);
+    const opener = row?.matches("a") ? row : row?.querySelector("[data-row]");
+    const onPage = document.querySelector(`[data-shortcut="${CSS.escape(event.key)}"]`);
+    if (inRow) {
+      event.preventDefault();
+      inRow.click();
+    } else if (event.key === "m" && opener) {
+      event.preventDefault();
+      window.location.assign(`${opener.getAttribute("href")}move/`);
+    } else if (onPage) {
+      event.preventDefault();
+      onPage.click();
+    }
+  });
+
+  const box = document.getElementById("keys-on");
+  if (box) {
+    box.checked = keysAreOn();
+    box.addEventListener("change", () => localStorage.setItem(KEY, box.checked ? "on" : "off"));
+  }
+
+  // A closed list of keys lets go of the keyboard, or the next key would be meant for its box.
+  document.getElementById("keys")?.addEventListener("close", (event) => {
+    if (event.target.contains(document.activeElement)) document.activeElement.blur();
+  });
+
+  // --- the grid opens where the day is ------------------------------------------------------------------------------
+  const grid = document.querySelector(".dg");
+  const now = grid?.querySelector(".dg-axis .dg-now");
+  if (now) grid.scrollTop = Math.max(now.offsetTop - grid.clientHeight / 3, 0);
+})();

@@ -1,0 +1,198 @@
+"""Every answer an SMTP server may give, in real conversations with one."""
+
+import threading
+
+import pytest
+
+from clinic.transports.email import Smtp, smtp
+from clinic.transports.states import Failed, Retry, Sent, Unknown
+from tests.factories.smtp import DROP, SILENCE, SmtpServer, self_signed
+
+LETTER = b"Subject: hello\r\n\r\nA line.\r\n.hidden dot\r\n.\r\nlast"
+
+
+@pytest.fixture
+def server():
+    with SmtpServer() as running:
+        yield running
+
+
+@pytest.fixture
+def line(server):
+    line = Smtp("127.0.0.1", server.port, timeout=1)
+    yield line
+    line.close()
+
+
+def send(line, to="ana@mail.example"):
+    return line.send(sender="hello@clinic.example", to=to, message_bytes=LETTER)
+
+
+def test_a_letter_arrives_whole_with_its_dots_and_its_last_line(server, line):
+    receipt = send(line)
+
+    assert receipt == Sent("Taken as 42")
+    assert server.letters[0].raw == b"Subject: hello\r\n\r\nA line.\r\n.hidden dot\r\n.\r\nlast\r\n"
+    assert (server.letters[0].sender, server.letters[0].to) == ("hello@clinic.example", "ana@mail.example")
+
+
+def test_the_connection_is_kept_from_one_letter_to_the_next(server, line):
+    assert [type(send(line)) for _ in range(5)] == [Sent] * 5
+
+    assert server.connections == 1
+
+
+# The twelve answers: where in the conversation, what the server does, what it means.
+ANSWERS = [
+    ("MAIL", "421 4.3.2 shutting down", Retry),
+    ("MAIL", "451 4.3.0 try later", Retry),
+    ("MAIL", "552 5.3.4 too big", Failed),
+    ("RCPT", "450 4.2.1 greylisted", Retry),
+    ("RCPT", "550 5.1.1 no such user", Failed),
+    ("DATA", "451 4.3.0 no space", Retry),
+    ("DATA", "554 5.7.1 refused", Failed),
+    ("END", "421 4.3.2 shutting down", Retry),
+    ("END", "452 4.3.1 no space", Retry),
+    ("END", "552 5.2.2 mailbox full", Failed),
+    ("DATA", DROP, Retry),
+    ("END", DROP, Unknown),
+    ("END", SILENCE, Unknown),
+    ("RCPT", SILENCE, Retry),
+    ("MAIL", "530 5.7.0 sign in first", Retry),
+]
+
+
+@pytest.mark.parametrize(("stage", "answer", "meaning"), ANSWERS)
+def test_each_answer_means_one_of_four_things_and_the_next_letter_goes(server, line, stage, answer, meaning):
+    send(line)
+    # A kept line that is cut before the letter left is tried once more on a new one.
+    server.say(stage, answer, *([answer] if meaning is Retry and answer in {DROP, SILENCE} else []))
+
+    receipt = send(line)
+    after = send(line)
+
+    assert type(receipt) is meaning
+    assert after == Sent("Taken as 42")
+    assert len(server.letters) == 2
+    if answer not in {DROP, SILENCE}:
+        assert receipt.answer == answer
+
+
+def test_only_faults_of_the_server_itself_stop_the_others(server, line):
+    server.say("RCPT", "450 4.2.1 greylisted")
+    assert send(line).gateway_down is False
+
+    server.say("MAIL", "421 4.3.2 shutting down", "535 5.7.8 sign in")
+    assert [send(line).gateway_down, send(line).gateway_down] == [True, True]
+
+
+def test_a_line_that_was_cut_while_idle_is_reopened_and_nothing_is_said(server, line):
+    send(line)
+    server.say("MAIL", DROP)
+
+    assert send(line) == Sent("Taken as 42")
+    assert (len(server.letters), server.connections) == (2, 2)
+
+
+def test_nobody_listening_is_a_retry_for_everyone():
+    line = Smtp("127.0.0.1", 1, timeout=2)
+
+    receipt = send(line)
+
+    assert type(receipt) is Retry
+    assert receipt.gateway_down
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ana",
+        "ana@",
+        "ana@mail.example\r\nRCPT TO:<eve@x.example>",
+        "ana@mail.example>",
+        "a b@mail.example",
+        "a@b,c@d",
+    ],
+)
+def test_an_address_that_could_say_something_else_never_reaches_the_server(server, line, address):
+    assert type(send(line, to=address)) is Failed
+    assert server.connections == 0
+
+
+def test_the_interrupted_line_is_not_used_again(server, line, monkeypatch):
+    send(line)
+    monkeypatch.setattr(line, "_verdict", lambda _line: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        send(line)
+    monkeypatch.undo()
+
+    assert send(line) == Sent("Taken as 42")
+    assert server.connections == 2
+
+
+# --- encryption -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tls():
+    return self_signed()
+
+
+def test_with_starttls_the_letter_is_encrypted(tls):
+    serving, trusting = tls
+    with SmtpServer(serving) as server:
+        line = Smtp("127.0.0.1", server.port, starttls=True, timeout=5, tls=trusting)
+        assert send(line) == Sent("Taken as 42")
+        line.close()
+
+        assert server.letters[0].was_encrypted
+
+
+@pytest.mark.parametrize("answer", ["454 4.7.0 TLS not available", "501 no", DROP])
+def test_a_server_that_refuses_starttls_gets_nothing(tls, answer):
+    serving, trusting = tls
+    with SmtpServer(serving) as server:
+        server.say("STARTTLS", answer)
+        line = Smtp("127.0.0.1", server.port, starttls=True, timeout=5, tls=trusting)
+        receipt = send(line)
+
+        assert type(receipt) is Retry
+        assert receipt.gateway_down
+        assert (server.taken, server.commands) == ([], [])
+
+
+def test_a_server_that_does_not_offer_starttls_gets_nothing(server, tls):
+    line = Smtp("127.0.0.1", server.port, starttls=True, timeout=5, tls=tls[1])
+
+    receipt = send(line)
+
+    assert type(receipt) is Retry
+    assert (server.taken, server.commands) == ([], [])
+
+
+def test_a_server_with_a_certificate_nobody_vouches_for_gets_nothing(tls):
+    with SmtpServer(tls[0]) as server:
+        line = Smtp("127.0.0.1", server.port, starttls=True, timeout=5)
+        receipt = send(line)
+
+        assert type(receipt) is Retry
+        assert (server.taken, server.commands) == ([], [])
+
+
+# --- from the settings ------------------------------------------------------------------------------------------------
+
+
+def test_each_thread_keeps_its_own_connection_and_changed_settings_open_another(settings, server):
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", server.port, False
+    others = []
+    thread = threading.Thread(target=lambda: others.append(smtp()))  # opened only when first needed
+    thread.start()
+    thread.join()
+
+    mine = smtp()
+    assert mine is smtp()
+    assert others[0] is not mine
+
+    settings.EMAIL_PORT = 1
+    assert smtp() is not mine

@@ -1,0 +1,112 @@
+"""Real browsers for journeys: a phone and a desk, on the live server, with the rules of a strict page watched.
+
+`phone` and `desk` are pages ready to use; `open_phone()` and `open_desk()` give further ones, each with cookies of its
+own, as a second device has. A page that throws, or breaks the Content-Security-Policy, fails its test. `look(page,
+"name")` keeps a screenshot in the folder that AFTERGLOW_SHOTS names, and does nothing without it.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_chromium(playwright) -> str | None:
+    """Return the browser: $CHROMIUM, else the machine's own, else the one Playwright downloaded, else None."""
+    named = os.environ.get("CHROMIUM")
+    found = named or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    return found or (
+        playwright.chromium.executable_path if Path(playwright.chromium.executable_path).exists() else None
+    )
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """One running Chromium for the module. It ends with the module: its event loop must not outlive its tests."""
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    # Playwright keeps an event loop in this thread, and Django would refuse its ORM beside one.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    try:
+        with sync_playwright() as playwright:
+            path = find_chromium(playwright)
+            if path is None:
+                give_up = pytest.fail if os.environ.get("AFTERGLOW_REQUIRE_BROWSER") else pytest.skip
+                give_up("No Chromium found: apt-get install chromium, or name one in CHROMIUM.")
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            try:
+                yield playwright, browser
+            finally:
+                browser.close()
+    finally:
+        os.environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE")
+        if before is not None:
+            os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+@pytest.fixture
+def _windows(chromium, live_server, settings):
+    """Opens windows on the live server, and closes them all with the test; complaints of a page fail the test."""
+    playwright, browser = chromium
+    settings.PUBLIC_URL = live_server.url
+    contexts, complaints = [], []
+
+    def note(kind, words):
+        if kind == "pageerror" or "Content Security Policy" in words or "Content-Security-Policy" in words:
+            complaints.append(f"{kind}: {words}")
+
+    def watch(page):
+        page.on("pageerror", lambda error: note("pageerror", str(error)))
+        page.on("console", lambda message: note(message.type, message.text))
+
+    def open_window(**options):
+        context = browser.new_context(base_url=live_server.url, reduced_motion="reduce", **options)
+        context.set_default_timeout(10_000)
+        context.on("page", watch)
+        contexts.append(context)
+        return context.new_page()
+
+    yield playwright, open_window
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def open_phone(_windows):
+    """Returns a page on one more phone (iPhone 13, 390 px wide), which shares nothing with the others."""
+    playwright, open_window = _windows
+    return lambda **options: open_window(**{**playwright.devices["iPhone 13"], **options})
+
+
+@pytest.fixture
+def open_desk(_windows):
+    """Returns a page on one more desktop (1280 px wide), which shares nothing with the others."""
+    _, open_window = _windows
+    return lambda **options: open_window(**{"viewport": {"width": 1280, "height": 800}, **options})
+
+
+@pytest.fixture
+def phone(open_phone):
+    return open_phone()
+
+
+@pytest.fixture
+def desk(open_desk):
+    return open_desk()
+
+
+@pytest.fixture
+def look():
+    """Keeps a screenshot of the whole page as AFTERGLOW_SHOTS/name.png, if that folder is named."""
+    folder = os.environ.get("AFTERGLOW_SHOTS")
+
+    def shoot(page, name):
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+    return shoot

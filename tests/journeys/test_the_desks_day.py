@@ -1,0 +1,167 @@
+"""Pia at the desk works through her day with the keyboard alone, and sees at once what a colleague does."""
+
+from datetime import time, timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from clinic.premises.models import OpeningHours
+from clinic.staff.states import Role
+from tests.factories.people import make_location, make_patient, make_practitioner, make_user
+from tests.factories.visits import BY, book
+from treatments.booking.actions import mark_arrived, move_appointment
+from treatments.booking.models import Appointment
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LOOK_AGAIN = "htmx.trigger('#day-list', 'look-again')"
+
+
+@pytest.fixture
+def noon():
+    """A quarter past the hour, about noon where the clinic is, wherever the suite runs and whenever."""
+    return timezone.now().replace(minute=15, second=0, microsecond=0)
+
+
+@pytest.fixture
+def place(noon):
+    ahead = 12 - noon.hour  # Etc/GMT names count westwards
+    place = make_location("Noon Street", f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT")
+    OpeningHours.objects.create(location=place, weekday=6, opens=time(9), closes=time(18))
+    return place
+
+
+@pytest.fixture
+def bo(place):
+    bo = make_practitioner("Bo Lindqvist", place)
+    OpeningHours.objects.create(location=place, practitioner=bo, weekday=6, opens=time(9), closes=time(18))
+    return bo
+
+
+@pytest.fixture
+def pia(desk, place, live_server):
+    browser = Client()
+    browser.force_login(make_user("Pia Desk", Role.FRONT_DESK, location=place))
+    desk.context.add_cookies(
+        [{"name": "sessionid", "value": browser.cookies["sessionid"].value, "url": live_server.url}]
+    )
+    return desk
+
+
+def test_arrivals_with_the_keyboard(pia, place, bo, noon, look):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=2), at=noon)
+    ben = book(make_patient(place, "Ben", "Okafor"), bo, noon + timedelta(hours=3), at=noon)
+    pia.goto("/today/")
+
+    pia.keyboard.press("ArrowDown")
+    pia.keyboard.press("ArrowDown")
+    assert pia.evaluate("document.activeElement.textContent") == "Ben Okafor"
+    pia.keyboard.press("a")
+    row = pia.locator(f"#line-{ben.ref}")
+    row.get_by_text("Arrived", exact=True).wait_for()
+    ben.refresh_from_db()
+    assert ben.status == "arrived"
+    # The keyboard is still on the row, and one button takes it back.
+    assert pia.evaluate("document.activeElement.textContent") == "Ben Okafor"
+    row.get_by_role("button", name="Undo").click()
+    row.get_by_text("Booked", exact=True).wait_for()
+    look(pia, "today-1280")
+
+    pia.keyboard.press("ArrowUp")
+    pia.keyboard.press("Enter")
+    pia.wait_for_url(f"**/visits/{ana.ref}/")
+    pia.keyboard.press("m")
+    pia.wait_for_url(f"**/visits/{ana.ref}/move/")
+
+
+def test_single_keys_can_be_switched_off(pia, place, bo):
+    pia.goto("/today/")
+    pia.keyboard.press("?")
+    pia.get_by_label("Use single keys on these pages").uncheck()
+    pia.keyboard.press("Escape")
+
+    pia.keyboard.press("n")
+    pia.wait_for_timeout(300)
+    assert pia.url.endswith("/today/")
+
+    pia.keyboard.press("?")
+    pia.get_by_label("Use single keys on these pages").check()
+    pia.keyboard.press("Escape")
+    pia.keyboard.press("n")
+    pia.wait_for_url("**/book/**")
+
+
+def test_booking_with_the_keyboard_alone(pia, place, bo, noon):
+    make_patient(place)
+    pia.goto("/diary/")
+    pia.keyboard.press("n")
+    pia.wait_for_url("**/book/**")
+    pia.keyboard.type("rey")
+    found = pia.get_by_role("link", name="REYES, Ana")
+    found.wait_for()
+    found.focus()
+    pia.keyboard.press("Enter")
+    pia.wait_for_url("**/book/?patient=**")
+
+    pia.locator("input[name=starts_at]").first.focus()
+    pia.keyboard.press("Space")
+    pia.get_by_label("Note").focus()
+    pia.keyboard.type("Comes by train")
+    pia.get_by_role("button", name="Book", exact=True).focus()
+    pia.keyboard.press("Enter")
+    pia.wait_for_url("**/visits/**")
+
+    visit = Appointment.objects.get()
+    assert (visit.patient.family_name, visit.practitioner, visit.note) == ("Reyes", bo, "Comes by train")
+
+
+def test_a_click_on_an_empty_slot_books_there(pia, place, bo, noon):
+    make_patient(place)
+    pia.goto("/diary/")
+    pia.get_by_role("link", name="Book 15:00").click()
+    pia.get_by_text("Who comes?").wait_for()
+    pia.locator("#book-q").fill("rey")
+    pia.get_by_role("link", name="REYES, Ana").click()
+
+    assert (
+        pia.locator("input[name=starts_at]:checked").evaluate("each => each.parentElement.innerText.trim()") == "15:00"
+    )
+    pia.get_by_role("button", name="Book", exact=True).dblclick()
+    pia.wait_for_url("**/visits/**")
+    assert Appointment.objects.count() == 1
+
+
+def test_the_page_follows_what_a_colleague_does(pia, place, bo, noon):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=2), at=noon)
+    pia.goto("/today/")
+    etag = pia.locator("#day-list").get_attribute("data-etag")
+    # The list asks every 15 seconds; here it is asked to ask now.
+    pia.evaluate(
+        "() => { const list = document.getElementById('day-list');"
+        " list.setAttribute('hx-trigger', 'look-again'); htmx.process(list); }"
+    )
+    with pia.expect_response("**/today/list/**") as same:
+        pia.evaluate(LOOK_AGAIN)
+    assert same.value.status == 304
+    assert pia.locator("#day-list").get_attribute("data-etag") == etag
+    assert pia.get_by_role("link", name="Ana Reyes").is_visible()
+
+    mark_arrived(appointment=ana, by=BY, at=timezone.now())
+    with pia.expect_response("**/today/list/**") as changed:
+        pia.evaluate(LOOK_AGAIN)
+    assert changed.value.status == 200
+    pia.locator(f"#line-{ana.ref}").get_by_text("Arrived", exact=True).wait_for()
+
+
+def test_a_move_over_a_colleagues_move_is_stopped(pia, place, bo, noon):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=2), at=noon)
+    pia.goto(f"/visits/{ana.ref}/move/")
+    move_appointment(appointment=ana, starts_at=noon + timedelta(hours=3), expected_version=1, by=BY, at=timezone.now())
+
+    pia.locator("label.dy-pill").last.click()
+    pia.get_by_role("button", name="Move", exact=True).click()
+
+    pia.get_by_role("alert").get_by_text("test changed this visit at").wait_for()
+    ana.refresh_from_db()
+    assert (ana.version, ana.starts_at) == (2, noon + timedelta(hours=3))

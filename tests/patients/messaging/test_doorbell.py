@@ -1,0 +1,118 @@
+"""The broker is a doorbell: it may be missing, broken or slow, and nothing depends on it."""
+
+import logging
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from celery import Celery, current_app
+from django.conf import settings as django_settings
+from django.db import transaction
+
+from patients.messaging import actions
+from patients.messaging.actions import nudge
+from patients.messaging.models import Message
+from tests.factories.database import environment
+from tests.factories.letters import plan_message
+from tests.factories.people import NOW, make_location, make_patient
+
+ROOT = Path(django_settings.BASE_DIR)
+
+
+@pytest.fixture
+def bell(monkeypatch):
+    """The bell works again, and what it rings is written down here."""
+    rung = []
+    monkeypatch.setattr(actions, "_deaf_until", 0.0)
+    monkeypatch.setattr(current_app, "send_task", lambda name, **options: rung.append((name, options)))
+    return rung
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_due_message_rings_once_when_it_is_committed(bell):
+    ana = make_patient(make_location())
+
+    with transaction.atomic():
+        plan_message(ana, about="visit:1")
+        plan_message(ana, about="visit:2")
+        assert bell == []
+
+    assert [name for name, _ in bell] == ["messaging.dispatch_due_messages"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_due_later_rings_nobody(bell):
+    plan_message(make_patient(make_location()), due_at=NOW + timedelta(minutes=3))
+
+    assert bell == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_rings_nobody(bell):
+    ana = make_patient(make_location())
+
+    def plan_and_fail():
+        with transaction.atomic():
+            plan_message(ana)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        plan_and_fail()
+
+    assert (bell, Message.objects.count()) == ([], 0)
+
+
+def test_the_ring_carries_no_facts_and_no_time(bell):
+    nudge()
+
+    _, options = bell[0]
+    assert not {"args", "kwargs", "eta", "countdown"} & set(options)
+    assert options["retry"] is False
+
+
+@pytest.fixture
+def no_broker(monkeypatch):
+    """The application's broker is a Redis that nobody runs."""
+    monkeypatch.setattr(actions, "_deaf_until", 0.0)
+    ours = current_app._get_current_object()
+    lost = Celery("lost", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    lost.set_current()
+    yield
+    ours.set_current()
+    lost.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_the_broker_down_the_act_still_happens_at_once(no_broker, caplog):
+    ana = make_patient(make_location())
+
+    with caplog.at_level(logging.WARNING):
+        began = time.monotonic()
+        for number in range(20):
+            plan_message(ana, about=f"visit:{number}")
+        took = time.monotonic() - began
+
+    assert Message.objects.count() == 20
+    # Once it did not answer, nobody asks it again for half a minute.
+    assert [record.message for record in caplog.records] == [
+        "The worker could not be rung (OperationalError); the sweep finds the messages."
+    ]
+    assert took < 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_tick_from_the_command_line():
+    done = subprocess.run(
+        [sys.executable, "manage.py", "dispatch", "--limit", "5"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 messages dealt with.\n", "")

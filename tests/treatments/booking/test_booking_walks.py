@@ -1,0 +1,123 @@
+"""Random walks of the appointment table: only listed moves happen, and claims always match the status."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from clinic.audit.models import AuditEvent
+from clinic.transitions import IllegalMove
+from tests.factories.people import make_location, make_patient, make_practitioner
+from tests.factories.visits import BY, book, utc
+from treatments.booking.actions import (
+    cancel_appointment,
+    enter_in_error,
+    mark_arrived,
+    mark_fulfilled,
+    mark_noshow,
+    move_appointment,
+    undo_status,
+)
+from treatments.booking.models import Appointment
+from treatments.booking.states import CLAIMING, TRANSITIONS, UNDO, StaleVersion
+
+START = utc("2026-11-24T10:00")
+NOW = START + timedelta(minutes=5)
+
+
+class Walk(RuleBasedStateMachine):
+    """One visit, every act in any order; the model is nothing but the table and a version."""
+
+    def __init__(self):
+        super().__init__()
+        self.atomic = transaction.atomic()
+        self.atomic.__enter__()
+        place = make_location()
+        self.visit = book(make_patient(place), make_practitioner("Bo", place), START, at=START - timedelta(hours=1))
+        self.status, self.version, self.moves = "booked", 1, 0
+
+    def teardown(self):
+        transaction.set_rollback(True)
+        self.atomic.__exit__(None, None, None)
+
+    def act(self, function, target, **more):
+        allowed = target is not None and target in TRANSITIONS[self.status]
+        try:
+            function(appointment=self.visit, by=BY, at=NOW, **more)
+        except IllegalMove:
+            assert not allowed
+        else:
+            assert allowed
+            self.status, self.version = target, self.version + 1
+
+    @rule()
+    def arrive(self):
+        self.act(mark_arrived, "arrived")
+
+    @rule()
+    def no_show(self):
+        self.act(mark_noshow, "noshow")
+
+    @rule()
+    def done(self):
+        self.act(mark_fulfilled, "fulfilled")
+
+    @rule(reason=st.sampled_from(["patient", "unwell", "clinic"]))
+    def cancel(self, reason):
+        self.act(cancel_appointment, "cancelled", reason=reason)
+
+    @rule()
+    def undo(self):
+        self.act(undo_status, UNDO.get(self.status))
+
+    @rule()
+    def error(self):
+        self.act(enter_in_error, "entered-in-error", reason="Walked here")
+
+    @rule(quarters=st.integers(0, 20), stale=st.booleans())
+    def move(self, quarters, stale):
+        """A move is only for what is booked, and only from the latest page."""
+        version = self.version - stale
+        try:
+            move_appointment(
+                appointment=self.visit,
+                starts_at=START + timedelta(minutes=15 * quarters),
+                expected_version=version,
+                by=BY,
+                at=NOW,
+            )
+        except StaleVersion:
+            assert stale
+            return
+        except IllegalMove:
+            assert not stale
+            assert self.status != "booked"
+            return
+        assert not stale
+        assert self.status == "booked"
+        self.version, self.moves = self.version + 1, self.moves + 1
+        # Moved into the future, a no-show cannot be said of it: bring it back for the walk's sake.
+        Appointment.objects.filter(pk=self.visit.pk).update(starts_at=START)
+
+    @invariant()
+    def the_row_is_as_the_table_says(self):
+        row = Appointment.objects.get(pk=self.visit.pk)
+        held = set(row.claims.values_list("active", flat=True))
+        assert (row.status, row.version) == (self.status, self.version)
+        assert held == {self.status in CLAIMING}
+        assert (row.cancel_reason != "") == (self.status == "cancelled") or self.status == "entered-in-error"
+        trail = AuditEvent.objects.filter(subject_id=str(row.ref), action__startswith="appointment.")
+        assert trail.count() == self.version
+
+
+@pytest.mark.django_db
+def test_no_walk_leaves_the_table():
+    run_state_machine_as_test(
+        Walk,
+        settings=settings(
+            max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

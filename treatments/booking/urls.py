@@ -1,0 +1,19 @@
+from django.urls import path
+
+from treatments.booking import views
+
+urlpatterns = [
+    path("today/", views.today, name="today"),
+    path("today/list/", views.today_list, name="today_list"),
+    path("today/privacy/", views.today_privacy, name="today_privacy"),
+    path("diary/", views.diary, name="diary"),
+    path("diary/grid/", views.diary_grid, name="diary_grid"),
+    path("book/", views.book, name="book"),
+    path("visits/<uuid:ref>/", views.appointment, name="appointment"),
+    path("visits/<uuid:ref>/move/", views.appointment_move, name="appointment_move"),
+    path("visits/<uuid:ref>/cancel/", views.appointment_cancel, name="appointment_cancel"),
+    path("visits/<uuid:ref>/arrived/", views.appointment_arrived, name="appointment_arrived"),
+    path("visits/<uuid:ref>/no-show/", views.appointment_noshow, name="appointment_noshow"),
+    path("visits/<uuid:ref>/done/", views.appointment_done, name="appointment_done"),
+    path("visits/<uuid:ref>/undo/", views.appointment_undo, name="appointment_undo"),
+]

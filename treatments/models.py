@@ -1,0 +1,21 @@
+"""The upper floor's rows, gathered from its rooms."""
+
+from treatments.aftercare.models import AdverseEvent, CheckIn, CheckInAnswer, Escalation
+from treatments.booking.models import Appointment, Claim
+from treatments.courses.models import Course
+from treatments.sessions.models import Addendum, FitnessAnswers, FitnessCheck, SessionPass, TreatmentSession
+
+__all__ = [
+    "Addendum",
+    "AdverseEvent",
+    "Appointment",
+    "CheckIn",
+    "CheckInAnswer",
+    "Claim",
+    "Course",
+    "Escalation",
+    "FitnessAnswers",
+    "FitnessCheck",
+    "SessionPass",
+    "TreatmentSession",
+]

@@ -1,0 +1,359 @@
+"""What to say to a patient and when, computed from the visit. Pure: no rows, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from patients.messaging.states import Channel
+from treatments.plan.clock import add_months, oddity, to_utc, to_wall
+from treatments.plan.protocols import Line, Protocol, Step, parse_protocol
+from treatments.plan.states import Anchor, LateRule, Phase, QuietRule, StepKind
+
+__all__ = [
+    "LATE_STEP",
+    "UNDO",
+    "Protocol",
+    "StepText",
+    "Visit",
+    "Wanted",
+    "late_steps",
+    "merge_series",
+    "parse_protocol",
+    "plan",
+    "text_of",
+]
+
+# A booking or a move can be undone this long before anybody is told.
+UNDO = timedelta(minutes=3)
+# The step into which pre-care is joined whose day had passed at booking.
+LATE_STEP = "precare_late"
+_COUNTS_ANEW = frozenset({StepKind.RECALL, StepKind.REVIEW_REQUEST})
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What planning needs to know of a visit.
+
+    `starts_at` is the naive wall time at the clinic, `zone` and `patient_zone` are IANA names; the other times are
+    aware. `completed_at` is when the treatment truly ended, None before that. `moved_at` is when the visit was last
+    moved. `sent_steps` are not repeated inside the late instruction.
+    """
+
+    kind: str
+    starts_at: datetime
+    zone: str
+    booked_at: datetime
+    modality: str = ""
+    completed_at: datetime | None = None
+    moved_at: datetime | None = None
+    areas: frozenset[str] = frozenset()
+    conditions: frozenset[str] = frozenset()
+    language: str = "en"
+    patient_zone: str | None = None
+    sent_steps: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.starts_at.tzinfo is not None:
+            raise ValueError("starts_at is a wall time: without a time zone.")
+        if any(each is not None and each.tzinfo is None for each in (self.booked_at, self.completed_at, self.moved_at)):
+            raise ValueError("booked_at, completed_at and moved_at are instants: with a time zone.")
+
+    @cached_property
+    def clinic_clock(self) -> ZoneInfo:
+        return ZoneInfo(self.zone)
+
+    @cached_property
+    def reader_clock(self) -> ZoneInfo:
+        """The clock the patient lives by: quiet hours are theirs."""
+        return ZoneInfo(self.patient_zone or self.zone)
+
+    @cached_property
+    def start(self) -> datetime:
+        return to_utc(self.starts_at, self.clinic_clock)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One message that should go out. `local` is the wall time where it is read; `note` says why it was moved.
+
+    `any_hour` may leave in quiet hours; `stops_if_red` waits while an emergency or urgent answer is open.
+    """
+
+    step: str
+    kind: StepKind
+    due_at: datetime
+    not_after: datetime
+    channel: Channel
+    template: str
+    important: bool
+    local: datetime
+    note: str
+    checkin: bool
+    photo: bool
+    phase: Phase
+    day: int | None
+    language: str
+    includes: tuple[str, ...] = ()
+    any_hour: bool = False
+    stops_if_red: bool = False
+
+
+@dataclass(frozen=True)
+class StepText:
+    """What a message says, with only the lines that are for this patient."""
+
+    title: str
+    what_is_normal: str
+    do_now: tuple[str, ...]
+    contact_if: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    step: Step
+    nominal: datetime
+    due: datetime
+    not_after: datetime
+    notes: tuple[str, ...] = ()
+
+
+def plan(visit: Visit | None, protocol: Protocol) -> list[Wanted]:
+    """Return every message of the journey in the order it is read; none for a visit that is off or not ours.
+
+    Pre-care counts back from the visit as booked and aftercare forward from the true completion, on the clinic's
+    wall clock; the reader's quiet hours move messages, keeping their order. Before the completion no aftercare is
+    planned; after it, nothing that was only of use before.
+    """
+    if visit is None or not protocol.is_enabled or visit.kind not in protocol.visit_kinds:
+        return []
+    open_at = _open_at(visit, protocol)
+    before = [
+        slot
+        for slot in _in_order(_before(visit, protocol, open_at))
+        # A reminder that would arrive together with the confirmation is none.
+        if slot.step.kind != StepKind.REMINDER or slot.due >= open_at + protocol.reminder_gap
+    ]
+    wanted = [_wanted(slot, visit) for slot in before]
+    late = _late_instruction(visit, protocol)
+    if late:
+        # Of two due at the same time the confirmation comes first, then what should have been done already.
+        place = sum(
+            slot.due < late.due_at or (slot.due == late.due_at and slot.step.anchor == Anchor.BOOKING)
+            for slot in before
+        )
+        wanted.insert(place, late)
+    if visit.completed_at is None:
+        return wanted
+    told = [each for each in wanted if each.due_at < visit.completed_at]
+    return told + [_wanted(slot, visit) for slot in _in_order(_after(visit, protocol))]
+
+
+def late_steps(visit: Visit, protocol: Protocol) -> tuple[Step, ...]:
+    """Return the pre-care whose day had passed when the visit was booked or moved: a warning for the desk."""
+    return tuple(
+        step
+        for step in _applicable(visit, protocol)
+        if step.late == LateRule.COLLAPSE
+        and step.id not in visit.sent_steps
+        and _nominal(step, visit) < _opened(visit) + UNDO
+    )
+
+
+def merge_series(earlier: Sequence[Wanted], later: Sequence[Wanted], *, completed_at: datetime | None) -> list[Wanted]:
+    """Return one series out of two treatments', of which the later was completed at `completed_at` (None: not yet).
+
+    From then on the skin is on the later treatment's days: what the earlier one still had to say about healing is
+    dropped, of its results whatever the later series asks too, and recalls and review requests, which count anew.
+    Nobody reads two "day" messages.
+    """
+    if completed_at is None:
+        return sorted([*earlier, *later], key=lambda each: each.due_at)
+    again = {each.step for each in later if each.phase != Phase.BEFORE}
+    kept = [
+        each
+        for each in earlier
+        if each.due_at < completed_at
+        or (each.phase == Phase.RESULT and each.step not in again and each.kind not in _COUNTS_ANEW)
+    ]
+    return sorted([*kept, *later], key=lambda each: each.due_at)
+
+
+def text_of(wanted: Wanted, visit: Visit, protocol: Protocol) -> StepText:
+    """Return the words of a message for this visit. Raises KeyError for a step the protocol does not have."""
+    if wanted.step == LATE_STEP and protocol.late:
+        late = protocol.late
+        lines = [line for step_id in wanted.includes for line in _lines(protocol.step(step_id), visit)]
+        return StepText(late.title, late.what_is_normal, tuple(dict.fromkeys(lines)), late.contact_if)
+    step = protocol.step(wanted.step)
+    return StepText(step.title, step.what_is_normal, tuple(_lines(step, visit)), step.contact_if)
+
+
+def _before(visit: Visit, protocol: Protocol, open_at: datetime) -> Iterable[_Slot]:
+    """Yield confirmation, reminders, pre-care and fitness check that can still do their work."""
+    for step in _applicable(visit, protocol):
+        if step.anchor == Anchor.COMPLETION:
+            continue
+        slot = _early_slot(step, visit, protocol, open_at)
+        if slot is not None and slot.due < visit.start:
+            yield slot
+
+
+def _early_slot(step: Step, visit: Visit, protocol: Protocol, open_at: datetime) -> _Slot | None:
+    nominal = _nominal(step, visit)
+    notes: tuple[str, ...] = ()
+    if step.anchor == Anchor.VISIT and nominal < _opened(visit) + UNDO:
+        if step.late != LateRule.NEXT_MORNING:
+            return None
+        nominal = _next_morning(step, visit, open_at)
+        notes = ("its day had passed at booking: asked the next morning",)
+    soft = visit.start - step.latest
+    due = protocol.quiet.next_allowed(nominal, visit.reader_clock)
+    if due > soft:
+        evening = max(protocol.quiet.evening_before(soft, visit.reader_clock), open_at)
+        if evening <= soft and not protocol.quiet.covers(evening, visit.reader_clock):
+            due, notes = evening, (*notes, "the visit is too early in the day: sent before it")
+    cap = soft if due < soft else visit.start
+    return _Slot(step, nominal, due, min(due + step.keep, cap), notes)
+
+
+def _after(visit: Visit, protocol: Protocol) -> Iterable[_Slot]:
+    for step in _applicable(visit, protocol):
+        if step.anchor == Anchor.COMPLETION:
+            nominal = due = _nominal(step, visit)
+            notes: tuple[str, ...] = ()
+            if step.quiet == QuietRule.MOVE:
+                due = protocol.quiet.next_allowed(nominal, visit.reader_clock)
+            elif protocol.quiet.covers(nominal, visit.reader_clock):
+                notes = ("sent in quiet hours: it can't wait",)
+            yield _Slot(step, nominal, due, due + step.keep, notes)
+
+
+def _late_instruction(visit: Visit, protocol: Protocol) -> Wanted | None:
+    """One message for all pre-care whose day had passed: late steps are never dumped one by one."""
+    steps = late_steps(visit, protocol)
+    due = _open_at(visit, protocol)
+    if not steps or protocol.late is None or due >= visit.start:
+        return None
+    return Wanted(
+        step=LATE_STEP,
+        kind=StepKind.PRECARE,
+        due_at=due,
+        not_after=visit.start,
+        channel=protocol.late.channel,
+        template=protocol.late.template,
+        important=any(step.important for step in steps),
+        local=to_wall(due, visit.reader_clock),
+        note=f"their days had passed at booking: {', '.join(step.id for step in steps)}",
+        checkin=False,
+        photo=False,
+        phase=Phase.BEFORE,
+        day=None,
+        language=visit.language,
+        includes=tuple(step.id for step in steps),
+    )
+
+
+def _in_order(slots: Iterable[_Slot]) -> list[_Slot]:
+    """Return the slots as the protocol means them to follow each other.
+
+    A slot that was brought forward to the evening before takes with it whatever was meant to be read before it.
+    """
+    ordered = sorted(slots, key=lambda slot: slot.nominal)
+    for index in range(len(ordered) - 2, -1, -1):
+        if ordered[index].due > ordered[index + 1].due:
+            due = ordered[index + 1].due
+            notes = (*ordered[index].notes, f"kept before {ordered[index + 1].step.id}")
+            ordered[index] = replace(ordered[index], due=due, notes=notes)
+    return ordered
+
+
+def _wanted(slot: _Slot, visit: Visit) -> Wanted:
+    step = slot.step
+    return Wanted(
+        step=step.id,
+        kind=step.kind,
+        due_at=slot.due,
+        not_after=slot.not_after,
+        channel=step.channel,
+        template=step.template,
+        important=step.important,
+        local=to_wall(slot.due, visit.reader_clock),
+        note=_note(slot, visit),
+        checkin=step.checkin,
+        photo=step.photo,
+        phase=step.phase,
+        day=step.day,
+        language=visit.language,
+        any_hour=step.quiet == QuietRule.IGNORE,
+        stops_if_red=step.stops_if_red,
+    )
+
+
+def _note(slot: _Slot, visit: Visit) -> str:
+    """Return why the message is not due at the time its step names, empty when it is."""
+    notes = list(slot.notes)
+    if slot.due > slot.nominal:
+        was, now = (to_wall(each, visit.reader_clock) for each in (slot.nominal, slot.due))
+        notes.append(f"{was:%a %d %b %H:%M} is in quiet hours: moved to {now:%a %d %b %H:%M}")
+    if not slot.step.offset.minutes and (odd := oddity(_wall(slot.step, visit), visit.clinic_clock)):
+        notes.append(odd)
+    return "; ".join(notes)
+
+
+def _applicable(visit: Visit, protocol: Protocol) -> Iterable[Step]:
+    """Yield the steps meant for this visit; one whose every line is for somebody else is not."""
+    for step in protocol.steps:
+        kinds = not step.visit_kinds or visit.kind in step.visit_kinds
+        if kinds and _holds(step, visit) and (not step.lines or any(True for _ in _lines(step, visit))):
+            yield step
+
+
+def _lines(step: Step, visit: Visit) -> Iterable[str]:
+    """Yield what this patient is to do. Areas not yet known leave no line out."""
+    for line in step.lines:
+        if _holds(line, visit) and (not line.areas or not visit.areas or line.areas & visit.areas):
+            yield line.text
+
+
+def _holds(part: Step | Line, visit: Visit) -> bool:
+    return part.needs <= visit.conditions and not part.unless & visit.conditions
+
+
+def _nominal(step: Step, visit: Visit) -> datetime:
+    """Return when the protocol means the step, before quiet hours."""
+    if step.offset.minutes:
+        return _anchor(step, visit) + timedelta(minutes=step.offset.minutes)
+    return to_utc(_wall(step, visit), visit.clinic_clock)
+
+
+def _wall(step: Step, visit: Visit) -> datetime:
+    anchor = visit.starts_at if step.anchor == Anchor.VISIT else to_wall(_anchor(step, visit), visit.clinic_clock)
+    day = add_months(anchor.date(), step.offset.months) + timedelta(days=step.offset.days)
+    return datetime.combine(day, step.at or anchor.time())
+
+
+def _anchor(step: Step, visit: Visit) -> datetime:
+    anchors = {Anchor.BOOKING: visit.booked_at, Anchor.VISIT: visit.start, Anchor.COMPLETION: visit.completed_at}
+    instant = anchors[step.anchor]
+    if instant is None:
+        raise ValueError(f"{step.id} counts from a completion that has not happened.")
+    return instant
+
+
+def _opened(visit: Visit) -> datetime:
+    """Return when the visit got the time it has now."""
+    return max(visit.booked_at, visit.moved_at or visit.booked_at)
+
+
+def _open_at(visit: Visit, protocol: Protocol) -> datetime:
+    """Return when the patient first reads of this visit's time."""
+    return protocol.quiet.next_allowed(_opened(visit) + UNDO, visit.reader_clock)
+
+
+def _next_morning(step: Step, visit: Visit, open_at: datetime) -> datetime:
+    wall = to_wall(open_at, visit.clinic_clock)
+    return to_utc(datetime.combine(wall.date() + timedelta(days=1), step.at or wall.time()), visit.clinic_clock)
