@@ -8,7 +8,7 @@ from typing import Any
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 
 from clinic.audit.states import Actor
@@ -63,5 +63,7 @@ class Doorkeeper:
     def _second_factor(self, request: HttpRequest) -> HttpResponseBase | None:
         user = request.user
         if settings.MFA_COMPULSORY and user.is_authenticated and user.needs_second_factor and not is_mfa_enabled(user):
+            if request.headers.get("HX-Request"):  # a fragment must not become a page inside a page
+                return HttpResponse(status=204)
             return redirect("mfa_index")
         return None
