@@ -167,6 +167,8 @@ def test_a_clinician_without_second_factor_sees_nothing_else_until_there_is_one(
     answer = client.get(reverse("tasks"))
     assert (answer.status_code, answer["Location"]) == (302, reverse("mfa_index"))
     assert "Please add a second factor" in client.get(reverse("mfa_index")).content.decode()
+    fragment = client.get(reverse("alarm_banner"), headers={"HX-Request": "true"})
+    assert (fragment.status_code, fragment.content) == (204, b"")  # not a whole page inside a page
 
     client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     secret = client.get(reverse("mfa_activate_totp")).context["form"].secret
