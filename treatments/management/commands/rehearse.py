@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from clinic.catalogue import rules as catalogue_rules
 from clinic.catalogue.rules import Catalogue, parse_catalogue
 from clinic.catalogue.states import VisitKind
-from treatments.plan.clock import to_utc
+from treatments.plan.clock import oddity, to_utc
 from treatments.plan.queries import NoProtocol, shipped_protocol
 from treatments.plan.rules import LATE_STEP, Protocol, Visit, Wanted, plan
 from treatments.plan.states import Condition
@@ -74,13 +74,13 @@ def _protocol(modality: str, catalogue: Catalogue) -> Protocol:
 
 def _visit(options: dict[str, Any], catalogue: Catalogue) -> Visit:
     zone = _zone("--zone", options["zone"])
-    starts_at = _wall("--visit", options["visit"])
-    booked_at = _wall("--booked", options["booked"]) if options["booked"] else starts_at - BOOKED_AHEAD
+    starts_at = _wall("--visit", options["visit"], zone)
+    booked_at = _wall("--booked", options["booked"], zone) if options["booked"] else starts_at - BOOKED_AHEAD
     modality = options["modality"]
     is_treatment = modality in {entry.key for entry in catalogue.modalities}
     completed_at = to_utc(starts_at, zone) if is_treatment else None
     if options["completed"]:
-        completed_at = to_utc(_wall("--completed", options["completed"]), zone)
+        completed_at = to_utc(_wall("--completed", options["completed"], zone), zone)
     given = options["conditions"]
     return Visit(
         kind=VisitKind.TREATMENT if is_treatment else modality,
@@ -107,7 +107,8 @@ def _row(wanted: Wanted, protocol: Protocol) -> dict[str, str]:
     }
 
 
-def _wall(option: str, text: str) -> datetime:
+def _wall(option: str, text: str, zone: ZoneInfo) -> datetime:
+    """Return the wall time a person gave. One that the clock skips or shows twice that night is no plain answer."""
     try:
         wall = datetime.fromisoformat(text)
     except ValueError:
@@ -116,6 +117,12 @@ def _wall(option: str, text: str) -> datetime:
         raise _refusal(f"{option}: “{text}” names an offset. Give the time on the clinic's wall, and --zone.")
     if not 1970 <= wall.year <= 9000:
         raise _refusal(f"{option}: the year {wall.year} is out of reach.")
+    if "does not exist" in (odd := oddity(wall, zone)):
+        raise _refusal(
+            f"{option}: {wall:%H:%M} does not exist in {zone.key} on {wall:%d %B %Y}: the clocks go forward."
+        )
+    if odd:
+        raise _refusal(f"{option}: {wall:%H:%M} comes twice in {zone.key} on {wall:%d %B %Y}: the clocks go back.")
     return wall
 
 
