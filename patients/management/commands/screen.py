@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -17,6 +17,8 @@ from clinic.packfile import PackError
 from patients.candidacy.queries import shipped_pack, shipped_questionnaire
 from patients.candidacy.rules import Pack, ScreeningResult, load_pack, screen
 from patients.intake.rules import AnswerRefused, check_answers, parse_day
+
+STDIN = "-"
 
 
 class BadInput(Exception):
@@ -49,7 +51,8 @@ def _records(text: str, file: str) -> Iterator[tuple[str, object]]:
     try:
         whole = _parse(text, file)
     except json.JSONDecodeError as error:
-        lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        # Not splitlines(): that would also break a line at the separators that JSON allows within a string.
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         if len(lines) < 2 or not lines[0][1].lstrip().startswith("{") or error.msg != "Extra data":
             raise BadInput(f"{file}:{error.lineno}: Not JSON: {error.msg}.") from None
         for number, line in lines:
@@ -73,14 +76,33 @@ def _parse(text: str, where: str) -> object:
             record[key] = value
         return record
 
-    def no_number(word: str) -> NoReturn:
-        raise BadInput(f"{where}: {word} is no JSON number.")
-
     try:
-        parsed: object = json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+        # NaN and Infinity are read as numbers that no question takes, so that the refusal can name the key.
+        parsed: object = json.loads(text, object_pairs_hook=once, parse_int=_whole)
     except RecursionError:
         raise BadInput(f"{where}: Nested too deeply to be answers.") from None
     return parsed
+
+
+def _whole(digits: str) -> int | float:
+    """Return the number; one too long for Python to read is as good as infinite, which no question takes."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float("inf")
+
+
+def _read(name: str) -> str:
+    """Return the text of a file or of stdin. Raises BadInput naming it where it is not UTF-8."""
+    content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{_named(name)}: Not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def _named(name: str) -> str:
+    return "stdin" if name == STDIN else name
 
 
 class Command(BaseCommand):
@@ -96,7 +118,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self._screen(options)
-        except (BadInput, PackError, OSError, UnicodeDecodeError) as error:
+        except (BadInput, PackError, OSError) as error:
             raise CommandError(str(error), returncode=2) from None
 
     def _screen(self, options: dict[str, Any]) -> None:
@@ -108,13 +130,13 @@ class Command(BaseCommand):
             raise BadInput(f"--modality: “{options['modality']}” is unknown. Known: {', '.join(pack.group_of)}.")
         today = timezone.localdate()
         for name in options["files"]:
-            file = "stdin" if name == "-" else name
-            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
-            for result in screen_text(text, file, pack, modality=options["modality"], on=on, today=today):
+            for result in screen_text(
+                _read(name), _named(name), pack, modality=options["modality"], on=on, today=today
+            ):
                 self.stdout.write(result.as_json())
 
 
 def _pack(file: str | None) -> Pack:
     if not file:
         return shipped_pack()
-    return load_pack(Path(file).read_text(encoding="utf-8"), file, shipped_questionnaire())
+    return load_pack(_read(file), _named(file), shipped_questionnaire())

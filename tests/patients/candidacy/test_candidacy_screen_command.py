@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def run(*args, stdin="", monkeypatch=None):
     if monkeypatch:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="ascii"))
     out = io.StringIO()
     call_command("screen", *args, stdout=out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
@@ -104,7 +104,11 @@ BAD = [
     ('{"age_years": 40}\n{"wax_last": "31.5.2026"}\n', "in.json:2: wax_last: "),
     ('{"age_years": 40}\n{"wax_last": \n', "in.json:2: Not JSON"),
     ('{"age_years": 40, "age_years": 17}', "in.json: age_years: This key stands twice"),
-    ('{"age_years": NaN}', "in.json: NaN is no JSON number"),
+    ('{"age_years": NaN}', "in.json: age_years: "),
+    ('[{"age_years": 40}, {"age_years": -Infinity}]', "in.json: record 2: age_years: "),
+    ('{"age_years": ' + "9" * 5000 + "}", "in.json: age_years: "),
+    ("NaN", "in.json: Answers must be an object"),
+    ("[[" * 10, "in.json:1: Not JSON"),
     ('{"eczema": ' + "[" * 100_000 + "]" * 100_000 + "}", "in.json: Nested too deeply"),
     ("[1]", "in.json: record 1: Answers must be an object"),
     ("null", "in.json: Answers must be an object"),
@@ -153,3 +157,32 @@ def test_the_real_command_needs_no_database_and_exits_with_two_on_bad_input(tmp_
     assert (fine.returncode, json.loads(fine.stdout)["outcome"]) == (0, "eligible")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert f"{bad}: eczema: " in refused.stderr
+
+
+def test_a_line_separator_within_a_string_does_not_end_a_line():
+    said = NEUTRAL | {"allergies": ["other"], "allergies_text": "plasters\u2028and\u0085glue"}
+    text = "\r\n".join([json.dumps(said, ensure_ascii=False), json.dumps(NEUTRAL)])
+
+    results = list(screen_text(text, "in.json", shipped_pack(), modality="nafl_1550", today=date(2026, 6, 1)))
+
+    assert [each.outcome for each in results] == ["eligible", "eligible"]
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path):
+    latin = tmp_path / "latin.json"
+    latin.write_bytes('{"allergies_text": "caf\u00e9"}'.encode("latin-1"))
+    good = write(tmp_path / "good.json", json.dumps(NEUTRAL))
+
+    for args in (["--modality", "afl_co2", str(latin)], ["--modality", "afl_co2", "--pack", str(latin), good]):
+        with pytest.raises(CommandError) as refused:
+            run(*args)
+
+        assert refused.value.returncode == 2
+        assert str(refused.value).startswith(f"{latin}: Not UTF-8: ")
+
+
+def test_a_mark_of_the_byte_order_is_no_answer(tmp_path):
+    marked = tmp_path / "marked.json"
+    marked.write_bytes(b"\xef\xbb\xbf" + json.dumps(NEUTRAL).encode())
+
+    assert [each["outcome"] for each in run("--modality", "pico_755", str(marked))] == ["eligible"]
