@@ -41,6 +41,7 @@ from treatments.aftercare.states import CheckInStatus, EscalationOutcome
 from treatments.booking.actions import book_appointment, mark_arrived, mark_fulfilled
 from treatments.booking.models import Appointment
 from treatments.booking.queries import devices_for, free_times, practitioners_at
+from treatments.booking.states import PatientBusy
 from treatments.courses.actions import plan_course
 from treatments.courses.models import Course
 from treatments.courses.queries import earliest_next
@@ -415,18 +416,22 @@ def _book(
     )
     if not starts:
         return None
-    start = starts[min(clinic.dice.randrange(0, 14), len(starts) - 1)]
-    return book_appointment(
-        patient=patient,
-        type=kind,
-        location=location,
-        practitioner=Practitioner.objects.get(pk=start.practitioner_id),
-        starts_at=start.starts_at,
-        form_key=_key(clinic),
-        course=course,
-        by=clinic.desk,
-        at=at,
-    )
+    for start in starts[min(clinic.dice.randrange(0, 14), len(starts) - 1) :]:
+        try:
+            return book_appointment(
+                patient=patient,
+                type=kind,
+                location=location,
+                practitioner=Practitioner.objects.get(pk=start.practitioner_id),
+                starts_at=start.starts_at,
+                form_key=_key(clinic),
+                course=course,
+                by=clinic.desk,
+                at=at,
+            )
+        except PatientBusy:
+            continue  # free for the clinic, but the patient is here for something else
+    return None
 
 
 def _treat(clinic: Clinic, course: Course, days_ago: int) -> None:
