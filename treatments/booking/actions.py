@@ -53,6 +53,7 @@ __all__ = [
     "SlotTaken",
     "StaleVersion",
     "TooEarly",
+    "accept_proposal",
     "book_appointment",
     "cancel_appointment",
     "enter_in_error",
@@ -60,6 +61,7 @@ __all__ = [
     "mark_fulfilled",
     "mark_noshow",
     "move_appointment",
+    "propose_appointment",
     "replan_visit",
     "undo_status",
 ]
@@ -112,7 +114,70 @@ def book_appointment(
         raise SlotTaken(taken.for_people, next_free=next_free(wish, at)) from taken
 
 
-def _book(wish: Wish, *, form_key: uuid.UUID, note: str, override_reason: str, by: Actor, at: datetime) -> Appointment:
+def propose_appointment(
+    *,
+    patient: Patient,
+    type: AppointmentType,
+    location: Location,
+    practitioner: Practitioner,
+    starts_at: datetime,
+    form_key: uuid.UUID,
+    room: Room | None = None,
+    device: Device | None = None,
+    course: Course | None = None,
+    by: Actor,
+    at: datetime,
+) -> Appointment:
+    """The time is held for the patient: claimed as by a booked visit, through the same gates, but nobody is told.
+
+    `accept_proposal` makes a visit of it, `cancel_appointment` gives the time back. No rule is set aside for a
+    proposal. Raises as `book_appointment` does; the same `form_key` again returns the proposal it made.
+    """
+    wish = Wish(patient, type, location, practitioner, starts_at, room, device, course)
+    held = AppointmentStatus.PROPOSED
+    try:
+        with transaction.atomic():
+            return _book(wish, status=held, form_key=form_key, note="", override_reason="", by=by, at=at)
+    except IntegrityError as clash:
+        already = _already_booked(clash, form_key)
+        if already is None:
+            raise _slot_taken(clash, wish, at) from clash
+        return already
+    except SlotTaken as taken:
+        raise SlotTaken(taken.for_people, next_free=next_free(wish, at)) from taken
+
+
+@transaction.atomic
+def accept_proposal(*, appointment: Appointment, by: Actor, at: datetime) -> Appointment:
+    """The held time is the patient's visit, and its messages are planned.
+
+    Every gate is asked again: a decision may have been withdrawn since. Raises IllegalMove if it is no longer a
+    proposal, because the time was given back or somebody accepted already; otherwise as `book_appointment`.
+    """
+    resources = _lock_resources({}, also=_claimed(appointment))
+    fresh = lock(appointment)
+    if fresh.status != AppointmentStatus.PROPOSED:
+        raise IllegalMove(fresh, fresh.status, AppointmentStatus.BOOKED)
+    lock(fresh.patient)
+    wish = _moved_wish(fresh, fresh.starts_at, None, None, None)
+    if not wish.practitioner.is_active:
+        raise NotHere(f"{wish.practitioner} no longer sees patients.", field="practitioner")
+    _pass_gates(wish, _away(wish, resources, _held_then(wish, resources)), "", by, at)
+    fresh = _moved_to(fresh, AppointmentStatus.BOOKED, by, at, booked_at=at)
+    _reconcile(fresh, visit=True, by=by, at=at)
+    return fresh
+
+
+def _book(
+    wish: Wish,
+    *,
+    status: AppointmentStatus = AppointmentStatus.BOOKED,
+    form_key: uuid.UUID,
+    note: str,
+    override_reason: str,
+    by: Actor,
+    at: datetime,
+) -> Appointment:
     candidates = _candidates(wish)
     # Lock first: the overlap constraint alone deadlocks when several desks book at once.
     resources = _lock_resources(candidates)
@@ -125,7 +190,7 @@ def _book(wish: Wish, *, form_key: uuid.UUID, note: str, override_reason: str, b
     _refuse_taken(wish, resources, held)
     overridden = _pass_gates(wish, _away(wish, resources, held), override_reason, by, at)
     appointment = Appointment.objects.create(
-        status=AppointmentStatus.BOOKED,
+        status=status,
         patient=wish.patient,
         type=wish.type,
         location=wish.location,
@@ -146,7 +211,7 @@ def _book(wish: Wish, *, form_key: uuid.UUID, note: str, override_reason: str, b
     )
     _claim(appointment, resources)
     record(
-        action="appointment.booked",
+        action=f"appointment.{status.value}",
         subject=appointment,
         by=by,
         at=at,
@@ -154,7 +219,8 @@ def _book(wish: Wish, *, form_key: uuid.UUID, note: str, override_reason: str, b
         starts_at=wish.starts_at,
         overridden=overridden,
     )
-    _reconcile(appointment, visit=True, by=by, at=at)
+    if status == AppointmentStatus.BOOKED:
+        _reconcile(appointment, visit=True, by=by, at=at)
     return appointment
 
 

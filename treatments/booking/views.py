@@ -42,7 +42,7 @@ from treatments.booking.models import Appointment
 from treatments.booking.offers import Ask, Offer, late_precare, offer_for, value_of
 from treatments.booking.queries import practitioners_at, visits_of_day
 from treatments.booking.rules import Kind, clock_label
-from treatments.booking.states import UNDO, SlotTaken, StaleVersion
+from treatments.booking.states import UNDO, AppointmentStatus, SlotTaken, StaleVersion
 from treatments.plan.rules import UNDO as UNDO_WINDOW
 
 PRIVATE = "private"  # session key: names are hidden while others can see the screen
@@ -307,6 +307,7 @@ def _messages_of(request: StaffRequest, visit: Appointment) -> MessageQuerySet:
 
 
 _TOLD = {
+    "appointment.proposed": "Held for the patient",
     "appointment.booked": "Booked",
     "appointment.moved": "Moved",
     "appointment.arrived": "Arrived",
@@ -321,7 +322,7 @@ def _told(event: AuditEvent, location: Location) -> str:
     """Return what an event did, in words."""
     word = _TOLD.get(event.action, event.action)
     was = event.detail.get("was")
-    if event.action == "appointment.booked" and was:
+    if event.action == "appointment.booked" and was and was != AppointmentStatus.PROPOSED:
         return _("Taken back: booked again")
     if event.action == "appointment.moved" and was:
         return _("Moved, from %(when)s") % {"when": _moment(datetime.fromisoformat(was), location)}
