@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("patients.workshop.urls")),
     path("", include("treatments.aftercare.urls")),
     path("", include("treatments.courses.urls")),
+    path("", include("treatments.protocols.urls")),
     path("", include("treatments.booking.urls")),
     path("", include("treatments.sessions.urls")),
     path("", include("treatments.journey.urls")),

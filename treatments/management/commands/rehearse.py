@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,16 +9,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from clinic.catalogue import rules as catalogue_rules
 from clinic.catalogue.rules import Catalogue, parse_catalogue
 from clinic.catalogue.states import VisitKind
-from treatments.plan.clock import oddity, to_utc
+from treatments.plan.clock import to_utc
 from treatments.plan.queries import NoProtocol, shipped_protocol
 from treatments.plan.rules import LATE_STEP, Protocol, Visit, Wanted, plan
 from treatments.plan.states import Condition
+from treatments.protocols.rules import BOOKED_AHEAD, EVERYTHING, odd_wall_time
 
 CATALOGUE = Path(catalogue_rules.__file__).resolve().parent.parent / "knowledge" / "catalogue.toml"
-# Long enough for every step of every protocol to be still to come.
-BOOKED_AHEAD = timedelta(days=70)
-# A rehearsal shows whatever some patient may get; these two take lines away instead.
-EVERYTHING = frozenset(Condition.values) - {Condition.SKIN_TYPE_1_3, Condition.RETINOID_PLAN}
 
 
 class Command(BaseCommand):
@@ -117,12 +114,8 @@ def _wall(option: str, text: str, zone: ZoneInfo) -> datetime:
         raise _refusal(f"{option}: “{text}” names an offset. Give the time on the clinic's wall, and --zone.")
     if not 1970 <= wall.year <= 9000:
         raise _refusal(f"{option}: the year {wall.year} is out of reach.")
-    if "does not exist" in (odd := oddity(wall, zone)):
-        raise _refusal(
-            f"{option}: {wall:%H:%M} does not exist in {zone.key} on {wall:%d %B %Y}: the clocks go forward."
-        )
-    if odd:
-        raise _refusal(f"{option}: {wall:%H:%M} comes twice in {zone.key} on {wall:%d %B %Y}: the clocks go back.")
+    if odd := odd_wall_time(wall, zone):
+        raise _refusal(f"{option}: {odd}")
     return wall
 
 
