@@ -19,6 +19,7 @@ from pathlib import Path
 from django.conf import settings
 from django.template import Context, Engine, TemplateDoesNotExist, TemplateSyntaxError
 
+from patients.messaging.enclosures import CalendarFile
 from patients.messaging.rules import VARIABLES, Value, fold
 
 _MISSING = "\x00missing "
@@ -105,7 +106,7 @@ def envelope_sender() -> str:
     return _sender(settings.DEFAULT_FROM_EMAIL)[1]
 
 
-def as_letter(written: Written, *, to: str, ref: object, at: datetime) -> bytes:
+def as_letter(written: Written, *, to: str, ref: object, at: datetime, calendar: CalendarFile | None = None) -> bytes:
     """Return the letter as SMTP carries it. The same message always has the same Message-ID, sent once or twice.
 
     Whether `to` is an address is for the transport to say: a refused one gives way to another channel.
@@ -122,4 +123,8 @@ def as_letter(written: Written, *, to: str, ref: object, at: datetime) -> bytes:
     letter.set_content(written.text, cte="quoted-printable")
     if written.html:
         letter.add_alternative(written.html, subtype="html", cte="quoted-printable")
+    if calendar:
+        letter.add_attachment(
+            calendar.text, subtype="calendar", filename="visit.ics", params={"method": calendar.method}, cte="base64"
+        )
     return letter.as_bytes()

@@ -25,6 +25,7 @@ from clinic.transports.email import smtp
 from clinic.transports.sms import sms_gateway
 from clinic.transports.states import Failed, Receipt, Retry, Sent, Unknown
 from clinic.worklist.actions import raise_task
+from patients.messaging.enclosures import enclosure_of
 from patients.messaging.models import DeliveryAttempt, Message, SenderPulse
 from patients.messaging.queries import Route, Routes, routes_for, variables_of
 from patients.messaging.rendering import Unwritable, Written, as_letter, envelope_sender, write_email, write_sms
@@ -329,7 +330,8 @@ def _written(message: Message, route: Route, now: datetime) -> Ready | Verdict:
                 written, letter = write_sms(message.template, variables), b""
             else:
                 written = write_email(message.template, variables)
-                letter = as_letter(written, to=route.address, ref=message.ref, at=now)
+                calendar = enclosure_of(message, route.address)
+                letter = as_letter(written, to=route.address, ref=message.ref, at=now, calendar=calendar)
     except (OperationalError, InterfaceError):
         raise  # the database is away: that says nothing about this message
     except Unwritable as error:
