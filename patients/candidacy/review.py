@@ -81,6 +81,14 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Change:
+    """One answer that reads otherwise than in the answers before it; `was` keeps its own date and author."""
+
+    was: Said
+    now: Said
+
+
+@dataclass(frozen=True)
 class Source:
     """One source with its evidence letter and what the letter means."""
 
@@ -174,6 +182,8 @@ class Review:
     skin: SkinScore
     skin_confirmed: Said
     sections: tuple[tuple[str, tuple[Said, ...]], ...]
+    changes: tuple[Change, ...]
+    before_at: datetime | None
     lanes: tuple[Lane, ...]
     gentler: tuple[Lane, ...]
     standing: CandidacyDecision | None
@@ -222,6 +232,8 @@ def review_of(screening: Screening) -> Review:
         skin=pack.questionnaire.skin_score(screening.answers),
         skin_confirmed=said(screening, pack.questionnaire.by_key["fst_confirmed"]),
         sections=_sections(screening, pack.questionnaire),
+        changes=_changes(screening, pack.questionnaire),
+        before_at=_before_at(screening),
         lanes=_lanes(screening, lasers),
         gentler=_gentler(screening, pack, lasers),
         standing=standing,
@@ -336,6 +348,42 @@ def _sources(text: str) -> tuple[Source, ...]:
         letter = "G" if tag == "G" else letter
         found.append(Source(tag, letter, EVIDENCE.get(letter, "")))
     return tuple(found)
+
+
+# --- since last time --------------------------------------------------------------------------------------------------
+
+
+def _before_at(screening: Screening) -> datetime | None:
+    """Return when the answers before these were handed in, None where these are the first."""
+    earlier = screening.response.amends
+    return earlier.completed_at if earlier else None
+
+
+def _changes(screening: Screening, questionnaire: Questionnaire) -> tuple[Change, ...]:
+    """Return the questions whose answer differs from the response before this one, in the order asked.
+
+    An answer that was given then and not now is a change too: "not answered" is not what it was.
+    """
+    earlier = screening.response.amends
+    if earlier is None or earlier.snapshot is None:
+        return ()
+    before, now = earlier.snapshot, screening.response.snapshot or {}
+    return tuple(
+        Change(_entry_said(question, before.get(question.key)), _entry_said(question, now.get(question.key)))
+        for question in questionnaire.questions
+        if question.key != "age_years" and not _same(before.get(question.key), now.get(question.key))
+    )
+
+
+def _same(one: Mapping[str, object] | None, other: Mapping[str, object] | None) -> bool:
+    values = [entry["value"] if entry else None for entry in (one, other)]
+    return type(values[0]) is type(values[1]) and values[0] == values[1]
+
+
+def _entry_said(question: Question, entry: Mapping[str, object] | None) -> Said:
+    words = shown(question, entry["value"] if entry else None)
+    at = datetime.fromisoformat(str(entry["at"])) if entry else None
+    return Said(question.label, words.text, words.given, at, str(entry["by"]) if entry else "")
 
 
 # --- around them ------------------------------------------------------------------------------------------------------

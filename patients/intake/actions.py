@@ -19,6 +19,7 @@ from patients.intake.models import Answer, Enquiry, QuestionnaireResponse
 from patients.intake.queries import (
     DERIVED,
     critical_unanswered,
+    former_answers,
     latest_rows,
     open_response,
     questionnaire_of,
@@ -358,6 +359,28 @@ def save_answers(
     if rows:
         questions = [row.question for row in rows]
         record(action="answers.saved", subject=fresh, by=by, at=at, questions=questions, by_phone=by_phone)
+    return rows
+
+
+@transaction.atomic
+def confirm_answers(
+    *, response: QuestionnaireResponse, questions: Iterable[str], by: Actor, at: datetime, by_phone: bool = False
+) -> list[Answer]:
+    """What the patient said last time counts again, from now on and as confirmed now; the rest stays unanswered.
+
+    A question answered in this form meanwhile, or one that must be asked afresh, is passed over. Raises FormClosed.
+    """
+    fresh = _open_form(response)
+    former = former_answers(fresh)
+    rows = [
+        _row(fresh, key, former[key]["value"], by=by, at=at, by_phone=by_phone)  # type: ignore[arg-type]
+        for key in dict.fromkeys(questions)
+        if key in former
+    ]
+    Answer.objects.bulk_create(rows)
+    if rows:
+        confirmed = [row.question for row in rows]
+        record(action="answers.confirmed", subject=fresh, by=by, at=at, questions=confirmed, by_phone=by_phone)
     return rows
 
 

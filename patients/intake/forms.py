@@ -249,6 +249,15 @@ def asked_as_saved(question: Question, row: Answer | None, *, is_visible: bool) 
     return Asked(question, raw, is_visible=is_visible, was=was, row=row)
 
 
+def asked_as_formerly(question: Question, value: object) -> Asked:
+    """Return the question with what was said last time. It is not saved yet: sending the page makes it an answer."""
+    raw, nothing = raw_of(question, value), mark_of(raw_of(question, None))
+    day = parse_day(raw) if question.type == QuestionType.DATE else None
+    if day is not None:
+        return Asked(question, ON_THIS_DATE, _parts(day), was=nothing)
+    return Asked(question, raw, was=nothing)
+
+
 def asked_as_typed(
     question: Question, post: QueryDict, errors: Mapping[str, str], row: Answer | None, *, is_visible: bool
 ) -> Asked:

@@ -12,7 +12,15 @@ from django.db.models import QuerySet
 from clinic.packs.models import RulePack
 from clinic.staff.models import User
 from patients.intake.models import Answer, Enquiry, EnquiryQuerySet, QuestionnaireResponse
-from patients.intake.rules import Group, Question, Questionnaire, load_questionnaire, parse_day
+from patients.intake.rules import (
+    AnswerRefused,
+    Group,
+    Question,
+    Questionnaire,
+    check_value,
+    load_questionnaire,
+    parse_day,
+)
 from patients.intake.states import EnquiryStatus, QuestionType, ResponseStatus, Special, Who
 from patients.registry.models import Patient
 
@@ -102,6 +110,36 @@ def response_about(about: str, patient: Patient) -> QuestionnaireResponse | None
     """Return the patient's own response that a link is about ("response:<ref>"), else None."""
     kind, _, ref = about.partition(":")
     return _responses(patient).filter(ref=ref).first() if kind == "response" else None
+
+
+def former_answers(response: QuestionnaireResponse) -> dict[str, Mapping[str, object]]:
+    """Return what the patient said last time and may still stand: question to frozen entry (value, at, by).
+
+    Nothing here counts before somebody confirms it. Left out are questions already answered in this form; those the
+    pack asks anew on the treatment day; what skip logic had hidden; and what today's questionnaire no longer accepts.
+    """
+    if response.amends is None:
+        return {}
+    known = set(response.answers.filter(is_latest=True).values_list("question", flat=True))
+    asked = questionnaire_of(response).by_key
+    entries = response.amends.snapshot or {}
+    return {
+        key: entry
+        for key, entry in entries.items()
+        if key in asked and key not in known and _may_stand(asked[key], entry["value"])
+    }
+
+
+def _may_stand(question: Question, value: object) -> bool:
+    if not question.by_patient or question.key in DERIVED or question.expires:
+        return False
+    if value == Special.NOT_APPLICABLE and not question.may_not_apply:
+        return False
+    try:
+        check_value(question, value)
+    except AnswerRefused:
+        return False
+    return True
 
 
 def asked_groups(questionnaire: Questionnaire, answers: Mapping[str, object]) -> list[Group]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,7 @@ from patients.intake.forms import (
     CloseForm,
     ConvertForm,
     EnquiryForm,
+    asked_as_formerly,
     asked_as_saved,
     asked_as_typed,
     mark_of,
@@ -40,15 +42,18 @@ from patients.intake.forms import (
 from patients.intake.models import Answer, Enquiry, QuestionnaireResponse
 from patients.intake.queries import (
     DERIVED,
+    Shown,
     asked_groups,
     critical_unanswered,
     enquiries_for,
+    former_answers,
     latest_answers,
     latest_rows,
     next_group,
     open_response,
     questionnaire_of,
     response_about,
+    shown,
     shown_groups,
 )
 from patients.intake.rules import AnswerRefused, Group, Question, Questionnaire
@@ -357,6 +362,7 @@ def intake(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
         "go_on": filling.group_url(first_open),
         "all_answered": not first_open,
         "saved": _saved(rows),
+        "returning": bool(former_answers(filling.response)),
     }
     return render(request, "patients/intake/start.html", context)
 
@@ -396,15 +402,27 @@ def _group_page(request: HttpRequest, filling: Filling, key: str, template: str,
     if request.method == "POST":
         before = _visible_keys(filling)
         errors = _save_page(filling, questions, request.POST)
+        if "still_right" in request.POST and not errors:
+            _confirm(filling, questions, request.POST)
         if not errors:
             return redirect(_after(filling, key, request.POST, newly=_visible_keys(filling) - before))
     rows = latest_rows(filling.response)
-    visible = _visible_keys(filling, rows)
+    former = former_answers(filling.response)
+    visible = _visible_keys(filling, rows, former)
+    still = [] if errors or "change" in request.GET else _still(questions, former, visible)
     if not errors and not any(question.key in visible for question in questions):
         return redirect(_after(filling, key, request.POST, newly=set()))  # skip logic hid the whole screen
     context = {
         "filling": filling,
-        "asked": [_asked(question, rows, visible, request, errors) for question in questions],
+        "asked": [
+            _asked(question, rows, visible, request, errors, former)
+            for question in questions
+            if question.key not in {each.question.key for each, _ in still}
+        ],
+        "still": [(each, mark) for each, mark in still],
+        "former_at": max(
+            (datetime.fromisoformat(str(former[each.question.key]["at"])) for each, _ in still), default=None
+        ),
         "errors": [(question, errors[question.key]) for question in questions if question.key in errors],
         "saved": _saved(rows),
         **_place(filling, key),
@@ -413,9 +431,37 @@ def _group_page(request: HttpRequest, filling: Filling, key: str, template: str,
     return render(request, template, context, status=422 if errors else 200)
 
 
-def _visible_keys(filling: Filling, rows: dict[str, Answer] | None = None) -> set[str]:
+def _visible_keys(
+    filling: Filling, rows: dict[str, Answer] | None = None, former: Mapping[str, Mapping[str, object]] | None = None
+) -> set[str]:
     rows = latest_rows(filling.response) if rows is None else rows
-    return {question.key for question in filling.questionnaire.visible({k: row.value for k, row in rows.items()})}
+    known = {key: entry["value"] for key, entry in (former or {}).items()} | {k: row.value for k, row in rows.items()}
+    return {question.key for question in filling.questionnaire.visible(known)}
+
+
+def _still(
+    questions: list[Question], former: Mapping[str, Mapping[str, object]], visible: set[str]
+) -> list[tuple[Shown, str]]:
+    """Return the former answers of a screen to confirm, each with the mark that says which one the page showed."""
+    return [
+        (shown(question, former[question.key]["value"]), mark_of(raw_of(question, former[question.key]["value"])))
+        for question in questions
+        if question.key in former and question.key in visible
+    ]
+
+
+def _confirm(filling: Filling, questions: list[Question], post: QueryDict) -> None:
+    """Confirm what the page showed, and only that: a former answer corrected meanwhile is asked about again."""
+    former = former_answers(filling.response)
+    seen = [
+        question.key
+        for question in questions
+        if question.key in former
+        and post.get(f"former-{question.key}") == mark_of(raw_of(question, former[question.key]["value"]))
+    ]
+    actions.confirm_answers(
+        response=filling.response, questions=seen, by=filling.by, at=timezone.now(), by_phone=filling.by_phone
+    )
 
 
 def _save_page(filling: Filling, questions: list[Question], post: QueryDict) -> dict[str, str]:
@@ -446,12 +492,19 @@ def _save(filling: Filling, key: str, raw: str | list[str]) -> Answer | None:
 
 
 def _asked(
-    question: Question, rows: dict[str, Answer], visible: set[str], request: HttpRequest, errors: dict[str, str]
+    question: Question,
+    rows: dict[str, Answer],
+    visible: set[str],
+    request: HttpRequest,
+    errors: dict[str, str],
+    former: Mapping[str, Mapping[str, object]],
 ) -> Asked:
-    shown, row = question.key in visible, rows.get(question.key)
+    is_visible, row = question.key in visible, rows.get(question.key)
     if errors:
-        return asked_as_typed(question, request.POST, errors, row, is_visible=shown)
-    return asked_as_saved(question, row, is_visible=shown)
+        return asked_as_typed(question, request.POST, errors, row, is_visible=is_visible)
+    if row is None and is_visible and question.key in former:
+        return asked_as_formerly(question, former[question.key]["value"])
+    return asked_as_saved(question, row, is_visible=is_visible)
 
 
 def _after(filling: Filling, key: str, post: QueryDict, newly: set[str]) -> str:

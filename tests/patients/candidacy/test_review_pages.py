@@ -11,9 +11,9 @@ from django.utils import timezone
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor
 from clinic.staff.states import Role
-from patients.candidacy.actions import decide
+from patients.candidacy.actions import decide, submit_intake
 from patients.candidacy.models import CandidacyDecision, Screening
-from patients.candidacy.queries import decision_tasks
+from patients.candidacy.queries import decision_tasks, pack_of
 from patients.candidacy.review import review_of
 from patients.intake.models import QuestionnaireResponse
 from patients.registry.access import KEY
@@ -492,3 +492,23 @@ def test_answers_with_a_starred_blank_are_not_sent_in_by_telephone_either(ana, b
     assert "We still need an answer to" in answer.content.decode()
     response.refresh_from_db()
     assert response.status == "in-progress"
+
+
+# --- since last time --------------------------------------------------------------------------------------------------
+
+
+def test_a_returning_patients_changes_come_first_old_beside_new(location, ana):
+    by = Actor.patient(ana.ref, ana.full_name)
+    first = answer_intake(ana, psoriasis="past", silver="none", at=timezone.now() - timedelta(days=200))
+    submit_intake(response=first, by=by, at=timezone.now() - timedelta(days=200))
+    second = answer_intake(ana, psoriasis="not_sure", without=("silver",), at=timezone.now())
+
+    screening = submit_intake(response=second, by=by, at=timezone.now())[0]
+
+    changes = [(each.now.question, each.was.text, each.now.text) for each in review_of(screening).changes]
+    labels = {key: question.label for key, question in pack_of(screening).questionnaire.by_key.items()}
+    assert changes == [
+        (labels["psoriasis"], "In the past", "Not sure"),
+        (labels["silver"], "No", "Not answered"),
+    ]
+    assert review_of(Screening.objects.filter(response=first).first()).before_at is None
