@@ -40,6 +40,7 @@ def test_every_message_is_listed_in_order_with_its_local_time_utc_and_reason(des
     assert [row.utc for row in rows] == sorted(row.utc for row in rows)
     first_day = next(row for row in rows if row.title == "Day 1: how are you?")
     assert (f"{first_day.local:%Y-%m-%dT%H:%M}", f"{first_day.utc:%H:%M}") == ("2026-03-29T09:00", "08:00")
+    assert "Sun 29 Mar, 08:00 UTC" in page.content.decode()
     assert first_day.why == "Sat 28 Mar 20:30 is in quiet hours: moved to Sun 29 Mar 09:00"
 
 
