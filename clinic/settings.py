@@ -195,6 +195,8 @@ CELERY_ENABLE_UTC = True
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due-messages": {"task": "messaging.dispatch_due_messages", "schedule": 15.0, "options": {"expires": 14}},
     "watch-escalations": {"task": "aftercare.watch_escalations", "schedule": 30.0, "options": {"expires": 29}},
+    # Whatever changed beneath a booked visit, its messages follow within the minute.
+    "set-messages-right": {"task": "journey.set_messages_right", "schedule": 60.0, "options": {"expires": 59}},
     "rescreen-by-new-rules": {"task": "workshop.rescreen", "schedule": 30.0, "options": {"expires": 29}},
 }
 
@@ -295,6 +297,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"masked": {"()": "clinic.masked.MaskTokens"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["masked"]}},
     "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "INFO" if PRODUCTION else "WARNING")},
 }

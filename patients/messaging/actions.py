@@ -33,6 +33,7 @@ __all__ = [
     "alert_staff",
     "dispatch",
     "hold_message",
+    "known_of",
     "nudge",
     "opt_in",
     "opt_out",
@@ -128,7 +129,7 @@ def reconcile(
     """
     _one_at_a_time(about)
     rows = {row.pk: row for row in Message.objects.filter(about=about).select_for_update(no_key=True).order_by("pk")}
-    found = difference([_known(row) for row in rows.values()], wanted, at)
+    found = difference([known_of(row) for row in rows.values()], wanted, at)
     if not found.is_empty:
         _write(found, rows, about, patient, location, _because(reason, location, by, at), by, at)
     return Reconciled(
@@ -271,7 +272,8 @@ def _because(reason: str, location: Location, by: Actor, at: datetime) -> str:
     return f"{words[:1].upper()}{words[1:]} at {at.astimezone(location.zone):%H:%M} by {by.name}."
 
 
-def _known(row: Message) -> Known:
+def known_of(row: Message) -> Known:
+    """Return the message as comparing sees it."""
     return Known(
         key=row.pk,
         step=row.step,

@@ -181,6 +181,8 @@ def _with_notice(
     if wanted and truth is None:
         return found  # it speaks of no visit's time: nothing that was told can have become wrong
     notice = _notice(told[-1], truth, found, known, at) if told else None
+    if notice is not None and _was_let_go(notice, known):
+        notice = None
     if notice is None:
         dropped = pending.key if pending else None
         return replace(found, dropped_notice=dropped)
@@ -194,6 +196,19 @@ def _with_notice(
     ):
         return replace(found, already_sent=wrong, has_notice=True)
     return replace(found, changed_notice=(pending.key, notice), already_sent=wrong, has_notice=True)
+
+
+def _was_let_go(notice: WantedMessage, known: Sequence[Known]) -> bool:
+    """Return whether this very notice was planned last and ended untold: by a person's word, or refused everywhere.
+
+    Looking again must not bring back what the desk took out of the way.
+    """
+    notices = [row for row in known if row.step == NOTICE_STEP and not row.in_plan]
+    last = max(notices, key=lambda row: row.revision, default=None)
+    if last is None or last.status not in {MessageStatus.SKIPPED, MessageStatus.FAILED}:
+        return False
+    same = (last.template, plain(last.context), last.visit_at)
+    return same == (notice.template, plain(notice.context), notice.visit_at)
 
 
 def _order_of_telling(row: Known) -> tuple[datetime, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -13,7 +14,8 @@ from clinic.audit.states import Actor
 from clinic.packs.queries import published
 from clinic.packs.states import PackKind
 from clinic.premises.models import Location
-from patients.messaging.actions import Reconciled, reconcile
+from patients.messaging.actions import Reconciled, known_of, reconcile
+from patients.messaging.difference import difference
 from patients.messaging.models import Message
 from patients.messaging.rules import Value, WantedMessage
 from patients.messaging.states import UNSENT, MessageStatus
@@ -24,7 +26,7 @@ from treatments.plan.queries import NoProtocol, protocol_name
 from treatments.plan.rules import Protocol, Visit, Wanted, parse_protocol, plan, text_of
 from treatments.plan.states import PURPOSES, Phase, StepKind
 
-__all__ = ["Reconciled", "protocol_in_force", "reconcile_plan"]
+__all__ = ["Reconciled", "Wish", "differing", "protocol_in_force", "reconcile_plan"]
 
 # What the link in a message opens, where the caller names nothing more exact.
 _LINKS: dict[str, LinkScope] = {
@@ -55,6 +57,32 @@ def reconcile_plan(
     """
     wanted = [] if visit is None else _wanted(about, location, visit, links or {})
     return reconcile(about=about, patient=patient, location=location, wanted=wanted, by=by, at=at, reason=reason)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the messages of `about` are to say: those of this visit."""
+
+    about: str
+    location: Location
+    visit: Visit
+
+
+def differing(wishes: Sequence[Wish], at: datetime) -> set[str]:
+    """Return what each wish is about whose messages do not say what it asks for. Locks and changes nothing.
+
+    The messages of all are read in one query; setting one right is `reconcile_plan`.
+    """
+    rows: dict[str, list[Message]] = defaultdict(list)
+    for row in Message.objects.filter(about__in=[wish.about for wish in wishes]).defer("sent_text"):
+        rows[row.about].append(row)
+    return {
+        wish.about
+        for wish in wishes
+        if not difference(
+            [known_of(row) for row in rows[wish.about]], _wanted(wish.about, wish.location, wish.visit, {}), at
+        ).is_empty
+    }
 
 
 def protocol_in_force(visit: Visit) -> Protocol | None:

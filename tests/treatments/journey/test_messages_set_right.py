@@ -1,0 +1,148 @@
+"""What changes beneath a booked visit reaches its messages without anybody touching the visit."""
+
+from datetime import date, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from clinic.packs.actions import load_shipped
+from clinic.packs.models import RulePack
+from clinic.packs.states import PackKind
+from clinic.premises.models import Location
+from patients.messaging.actions import dispatch, skip_message
+from patients.messaging.models import Message
+from patients.registry.actions import correct_patient
+from patients.registry.models import Patient
+from tests.factories.people import NOW, make_location, make_patient, make_practitioner
+from tests.factories.smtp import SmtpServer
+from tests.factories.visits import BY, book, utc
+from treatments.booking.actions import cancel_appointment
+from treatments.booking.queries import visit_of
+from treatments.journey.actions import Repaired, set_messages_right
+from treatments.journey.tasks import set_coming_messages_right
+from treatments.plan.actions import Wish, differing
+
+pytestmark = pytest.mark.django_db
+DAYS = [utc(f"2027-01-{day}T10:00") for day in (18, 19, 20)]
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def visits():
+    """Three consultations in January, of three people."""
+    place = make_location()
+    bo = make_practitioner("Bo Lindqvist", place)
+    return [book(make_patient(place, name), bo, day) for name, day in zip(("Ana", "Ben", "Cleo"), DAYS, strict=True)]
+
+
+@pytest.fixture
+def server(settings):
+    with SmtpServer() as running:
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", running.port, False
+        yield running
+
+
+def set_right(at=LATER) -> Repaired:
+    return set_messages_right(by=BY, at=at)
+
+
+def plan_of(visit) -> list[tuple]:
+    rows = Message.objects.filter(about=visit.about, status="planned").order_by("due_at", "step")
+    return [(row.step, row.due_at, row.context, row.visit_at) for row in rows]
+
+
+def test_when_nothing_changed_nothing_is_touched(visits):
+    before = list(Message.objects.order_by("pk").values())
+
+    assert set_right() == Repaired(looked_at=3)
+    assert list(Message.objects.order_by("pk").values()) == before
+
+
+def test_ten_rows_deleted_by_hand_are_all_planned_again(visits):
+    before = [plan_of(visit) for visit in visits]
+    gone = [row.pk for row in Message.objects.order_by("-pk")[:10]]
+    assert len(gone) == min(10, sum(map(len, before)))
+    Message.objects.filter(pk__in=gone).delete()
+
+    assert set_right().repaired >= 2
+    assert [plan_of(visit) for visit in visits] == before
+    assert set_right() == Repaired(looked_at=3)
+
+
+def test_a_new_address_is_in_every_message_and_who_was_told_the_old_one_gets_one_correction(visits, server):
+    dispatch(at=NOW + timedelta(minutes=3))
+    told = len(server.letters)
+    Location.objects.update(address="9 Wimpole Street, London")
+
+    assert set_right() == Repaired(looked_at=3, repaired=3)
+    places = {row.context["where"] for row in Message.objects.filter(status="planned")}
+    assert places == {"9 Wimpole Street, London"}
+    assert set_right(LATER + timedelta(minutes=1)).repaired == 0
+    dispatch(at=LATER + timedelta(minutes=10))
+    assert len(server.letters) == told + 3
+    assert "9 Wimpole Street" in server.letters[-1].text
+    assert set_right(LATER + timedelta(minutes=20)).repaired == 0
+
+
+def test_a_correction_the_desk_took_out_of_the_way_does_not_come_back(visits, server):
+    dispatch(at=NOW + timedelta(minutes=3))
+    Location.objects.update(address="9 Wimpole Street, London")
+    set_right()
+    for notice in Message.objects.filter(step="correction"):
+        skip_message(message=notice, reason="I called them", by=BY, at=LATER)
+
+    assert set_right(LATER + timedelta(minutes=5)).repaired == 0
+    assert set(Message.objects.filter(step="correction").values_list("status", flat=True)) == {"skipped"}
+
+
+def test_a_patient_who_moved_to_another_clock_is_written_to_by_day_there(visits):
+    correct_patient(patient=visits[0].patient, time_zone="America/Los_Angeles", by=BY, at=LATER)
+
+    assert set_right() == Repaired(looked_at=3, repaired=1)
+    hours = {row[1].hour for row in plan_of(visits[0])}
+    assert not hours & set(range(4, 17))  # 20:00 to 09:00 in California, in winter
+
+
+def test_nothing_waits_for_somebody_who_has_died(visits):
+    Patient.objects.filter(pk=visits[1].patient_id).update(died_on=date(2026, 11, 22))
+
+    assert set_right() == Repaired(looked_at=3, repaired=1)
+    assert plan_of(visits[1]) == []
+    assert not Message.objects.filter(about=visits[1].about, step="correction").exists()
+    assert set_right() == Repaired(looked_at=3)
+
+
+def test_a_newly_published_protocol_changes_what_has_not_been_said(visits):
+    pack = RulePack.objects.get(kind=PackKind.CARE, name="consultation", status="published")
+    body = pack.body.replace("-24h", "-23h") if "-24h" in pack.body else pack.body.replace("09:00", "10:30")
+    assert body != pack.body
+    before = [plan_of(visit) for visit in visits]
+    load_shipped(kind=PackKind.CARE, name="consultation", body=body, by=BY, at=LATER)
+
+    assert set_right() == Repaired(looked_at=3, repaired=3)
+    assert all(plan_of(visit) != old for visit, old in zip(visits, before, strict=True))
+    assert set_right() == Repaired(looked_at=3)
+
+
+def test_a_cancelled_visit_is_left_as_cancelling_left_it(visits):
+    cancel_appointment(appointment=visits[2], reason="patient", by=BY, at=LATER)
+
+    assert set_right() == Repaired(looked_at=2)
+    assert plan_of(visits[2]) == []
+
+
+def test_looking_at_many_costs_as_many_queries_as_looking_at_one(visits):
+    wishes = [Wish(visit.about, visit.location, visit_of(visit)) for visit in visits]
+
+    counts = []
+    for few in (wishes[:1], wishes):
+        with CaptureQueriesContext(connection) as caught:
+            assert differing(few, LATER) == set()
+        counts.append(len([query for query in caught if "patients_message" in query["sql"]]))
+
+    assert counts == [1, 1]
+
+
+def test_the_task_is_a_doorbell():
+    set_coming_messages_right()
