@@ -1,7 +1,7 @@
 """The upper floor's rows, gathered from its rooms."""
 
 from treatments.aftercare.models import AdverseEvent, CheckIn, CheckInAnswer, Escalation
-from treatments.booking.models import Appointment, Claim
+from treatments.booking.models import Appointment, Claim, VisitCall
 from treatments.courses.models import Course
 from treatments.sessions.models import Addendum, FitnessAnswers, FitnessCheck, SessionPass, TreatmentSession
 
@@ -18,4 +18,5 @@ __all__ = [
     "FitnessCheck",
     "SessionPass",
     "TreatmentSession",
+    "VisitCall",
 ]

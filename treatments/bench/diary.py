@@ -32,6 +32,7 @@ _COLUMNS = (
     "type__minutes_work", "type__minutes_after", "type__practitioner_joins_after", "patient__ref",
     "patient__given_name", "patient__family_name", "practitioner_id", "practitioner__name", "room_id", "room__name",
     "device_id", "device__make", "device__model", "course__modality", "note", "override_reason", "arrived_at",
+    "confirmed_at", "in_room_at",
 )  # fmt: skip
 
 

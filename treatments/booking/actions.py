@@ -287,6 +287,7 @@ def _move(
         device=wish.device,
         moved_at=at,
         confirmed_at=fresh.confirmed_at if wish.starts_at == was else None,
+        confirmed_by_name=fresh.confirmed_by_name if wish.starts_at == was else "",
         plan_revision=fresh.plan_revision + 1,
         **_override_fields(fresh, overridden, why, by),
     )
@@ -373,7 +374,7 @@ def _undo(wish: Wish, appointment: Appointment, by: Actor, at: datetime) -> Appo
     was_free = fresh.status not in CLAIMING
     if was_free:
         _refuse_taken(wish, resources, _held_then(wish, resources))
-    fresh = _moved_to(fresh, target, by, at, arrived_at=None)
+    fresh = _moved_to(fresh, target, by, at, arrived_at=None, in_room_at=None)
     if was_free:
         fresh.claims.update(active=True)
         _reconcile(fresh, visit=True, by=by, at=at)

@@ -33,7 +33,7 @@ from treatments.booking.rules import (
     rows_between,
     side_by_side,
 )
-from treatments.booking.states import CLAIMING, AppointmentStatus
+from treatments.booking.states import CLAIMING, AppointmentStatus, Step
 
 _S = AppointmentStatus
 DAY_OPENS, DAY_CLOSES = 9, 17  # what an empty day shows where no hours are set
@@ -48,13 +48,15 @@ class Look(NamedTuple):
 
 
 LOOKS: dict[str, Look] = {
-    _S.PROPOSED: Look(_S.PROPOSED.label, "warn", "hold"),
-    _S.BOOKED: Look(_S.BOOKED.label, "calm", "clock"),
-    _S.ARRIVED: Look(_S.ARRIVED.label, "good", "person"),
-    _S.FULFILLED: Look(_S.FULFILLED.label, "quiet", "check"),
-    _S.NOSHOW: Look(_S.NOSHOW.label, "alarm", "alarm"),
-    _S.CANCELLED: Look(_S.CANCELLED.label, "quiet", "close"),
-    _S.ENTERED_IN_ERROR: Look(_S.ENTERED_IN_ERROR.label, "quiet", "close"),
+    Step.PROPOSED: Look(Step.PROPOSED.label, "warn", "hold"),
+    Step.BOOKED: Look(Step.BOOKED.label, "calm", "clock"),
+    Step.CONFIRMED: Look(Step.CONFIRMED.label, "calm", "phone"),
+    Step.ARRIVED: Look(Step.ARRIVED.label, "good", "person"),
+    Step.IN_ROOM: Look(Step.IN_ROOM.label, "good", "place"),
+    Step.DONE: Look(Step.DONE.label, "quiet", "check"),
+    Step.NOSHOW: Look(Step.NOSHOW.label, "alarm", "alarm"),
+    Step.CANCELLED: Look(Step.CANCELLED.label, "quiet", "close"),
+    Step.ENTERED_IN_ERROR: Look(Step.ENTERED_IN_ERROR.label, "quiet", "close"),
 }
 
 
@@ -104,7 +106,7 @@ def line_of(visit: DayVisit, location: Location, at: datetime, *, private: bool)
         name=name_of(visit, private),
         starts=clock_label(visit.starts_at, zone),
         ends=clock_label(visit.ends_at, zone),
-        look=LOOKS[visit.status],
+        look=LOOKS[visit.step],
         marks=tuple(marks_of(visit)),
         is_over=visit.status in (_S.FULFILLED, _S.CANCELLED, _S.NOSHOW),
         is_late=visit.status == _S.BOOKED and visit.starts_at + timedelta(minutes=5) < at,

@@ -19,7 +19,7 @@ from patients.registry.forms import RefusableForm
 from patients.registry.models import Patient
 from treatments.booking.queries import devices_for, practitioners_at, rooms_at
 from treatments.booking.rules import first_instant
-from treatments.booking.states import CancelReason
+from treatments.booking.states import CallOutcome, CancelReason
 from treatments.courses.models import Course
 from treatments.courses.queries import courses_of
 from treatments.courses.states import CourseStatus
@@ -246,3 +246,16 @@ class CancelForm(RefusableForm):
     """Why a visit is off. The patient is told that it is; the reason stays with us."""
 
     reason = forms.ChoiceField(label=_("Why is it cancelled?"), choices=CancelReason.choices, widget=forms.RadioSelect)
+
+
+class CallForm(forms.Form):
+    """What came of a call about a visit, and what was said."""
+
+    outcome = forms.ChoiceField(choices=CallOutcome.choices)
+    note = forms.CharField(required=False, max_length=LONGEST_NOTE)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("outcome") == CallOutcome.NOTE and not cleaned.get("note"):
+            self.add_error("note", _("Please write the note first."))
+        return cleaned

@@ -10,7 +10,7 @@ from clinic.catalogue.models import AppointmentType
 from clinic.premises.models import Device, Location, Resource, Room
 from clinic.staff.models import Practitioner, User
 from patients.registry.models import Patient
-from treatments.booking.states import TRANSITIONS, AppointmentStatus, CancelReason
+from treatments.booking.states import TRANSITIONS, AppointmentStatus, CallOutcome, CancelReason, Step, step_of
 from treatments.courses.models import Course
 
 
@@ -44,8 +44,10 @@ class Appointment(models.Model):
     booked_at = models.DateTimeField()
     moved_at = models.DateTimeField(null=True)
     form_key = models.UUIDField(unique=True, help_text="Set by the form: a double tap is one visit.")
-    confirmed_at = models.DateTimeField(null=True)
+    confirmed_at = models.DateTimeField(null=True, help_text="The patient said that they will come, and to whom.")
+    confirmed_by_name = models.CharField(max_length=200, blank=True)
     arrived_at = models.DateTimeField(null=True)
+    in_room_at = models.DateTimeField(null=True)
     cancel_reason = models.CharField(max_length=12, choices=CancelReason, blank=True)
     note = models.CharField(max_length=400, blank=True)
     override_reason = models.CharField(max_length=400, blank=True)
@@ -67,6 +69,15 @@ class Appointment(models.Model):
                 condition=~Q(status="cancelled") | ~Q(cancel_reason=""), name="appointment_cancelled_says_why"
             ),
             models.CheckConstraint(
+                condition=Q(confirmed_at__isnull=True, confirmed_by_name="")
+                | (Q(confirmed_at__isnull=False) & ~Q(confirmed_by_name="")),
+                name="appointment_confirmed_to_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(in_room_at__isnull=True) | Q(arrived_at__isnull=False),
+                name="appointment_in_room_after_arriving",
+            ),
+            models.CheckConstraint(
                 condition=Q(override_by__isnull=True, override_reason="", overrides=[])
                 | (Q(override_by__isnull=False) & ~Q(override_reason="") & ~Q(overrides=[])),
                 name="appointment_override_says_who_and_why",
@@ -75,6 +86,10 @@ class Appointment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} for {self.patient}, {self.starts_at:%d %b %Y %H:%M}"
+
+    @property
+    def step(self) -> Step:
+        return step_of(self.status, is_confirmed=self.confirmed_at is not None, is_in_room=self.in_room_at is not None)
 
     @property
     def about(self) -> str:
@@ -123,3 +138,22 @@ class Claim(models.Model):
 
     def __str__(self) -> str:
         return f"{self.resource} {self.period}"
+
+
+class VisitCall(models.Model):
+    """Somebody rang about a visit: what came of it, and what was said. Written once."""
+
+    appointment = models.ForeignKey(Appointment, on_delete=models.PROTECT, related_name="calls")
+    outcome = models.CharField(max_length=12, choices=CallOutcome)
+    note = models.CharField(max_length=400, blank=True)
+    called_at = models.DateTimeField()
+    called_by_name = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["-called_at", "-id"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(outcome="note") | ~Q(note=""), name="visit_call_note_says_something"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_outcome_display()}, {self.called_by_name}"

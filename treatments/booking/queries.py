@@ -35,7 +35,7 @@ from treatments.booking.rules import (
     grid,
     open_starts,
 )
-from treatments.booking.states import AppointmentStatus
+from treatments.booking.states import AppointmentStatus, Step, step_of
 from treatments.plan.rules import Visit
 
 # One row per free span: whose it is (no id at all: the location's own hours), from when to when, in whole seconds.
@@ -268,6 +268,8 @@ class DayVisit(NamedTuple):
     note: str
     override_reason: str
     arrived_at: datetime | None
+    confirmed_at: datetime | None
+    in_room_at: datetime | None
     has_answers: bool
     is_cleared: bool
     has_consent: bool
@@ -281,6 +283,10 @@ class DayVisit(NamedTuple):
     @property
     def device(self) -> str:
         return f"{self.device_make} {self.device_model}" if self.device_make else ""
+
+    @property
+    def step(self) -> Step:
+        return step_of(self.status, is_confirmed=self.confirmed_at is not None, is_in_room=self.in_room_at is not None)
 
 
 _DAY_COLUMNS = (
@@ -309,6 +315,8 @@ _DAY_COLUMNS = (
     "note",
     "override_reason",
     "arrived_at",
+    "confirmed_at",
+    "in_room_at",
 )
 
 

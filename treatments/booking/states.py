@@ -41,6 +41,63 @@ PENDING = frozenset({_S.PROPOSED, _S.BOOKED, _S.ARRIVED})
 UNDO: dict[str, str] = {_S.ARRIVED: _S.BOOKED, _S.NOSHOW: _S.BOOKED}
 
 
+class Step(TextChoices):
+    """Where a visit stands as the desk says it: FHIR's status, and two facts for which FHIR has no word.
+
+    `confirmed_at` says that the patient has told us they will come, `in_room_at` that they were shown in. Both stand
+    beside the stored status and never replace it.
+    """
+
+    PROPOSED = "proposed", "Proposed"
+    BOOKED = "booked", "Booked"
+    CONFIRMED = "confirmed", "Confirmed"
+    ARRIVED = "arrived", "Arrived"
+    IN_ROOM = "in_room", "In the room"
+    DONE = "done", "Done"
+    NOSHOW = "noshow", "Did not come"
+    CANCELLED = "cancelled", "Cancelled"
+    ENTERED_IN_ERROR = "entered-in-error", "Entered in error"
+
+
+_STEP_OF = {_S.FULFILLED.value: Step.DONE}
+
+
+def step_of(status: str, *, is_confirmed: bool, is_in_room: bool) -> Step:
+    """Return where the visit stands, from its status and the two facts beside it."""
+    if status == _S.BOOKED and is_confirmed:
+        return Step.CONFIRMED
+    if status == _S.ARRIVED and is_in_room:
+        return Step.IN_ROOM
+    return _STEP_OF.get(status) or Step(status)
+
+
+# From each step to the next ones, as the desk clicks; TRANSITIONS with the two facts worked in. Undo is one step back.
+STEPS: dict[str, frozenset[str]] = {
+    Step.PROPOSED: frozenset({Step.BOOKED, Step.CANCELLED, Step.ENTERED_IN_ERROR}),
+    Step.BOOKED: frozenset({Step.CONFIRMED, Step.ARRIVED, Step.NOSHOW, Step.CANCELLED, Step.ENTERED_IN_ERROR}),
+    Step.CONFIRMED: frozenset({Step.BOOKED, Step.ARRIVED, Step.NOSHOW, Step.CANCELLED, Step.ENTERED_IN_ERROR}),
+    Step.ARRIVED: frozenset(
+        {Step.BOOKED, Step.CONFIRMED, Step.IN_ROOM, Step.DONE, Step.CANCELLED, Step.ENTERED_IN_ERROR}
+    ),
+    Step.IN_ROOM: frozenset(
+        {Step.BOOKED, Step.CONFIRMED, Step.ARRIVED, Step.DONE, Step.CANCELLED, Step.ENTERED_IN_ERROR}
+    ),
+    Step.NOSHOW: frozenset({Step.BOOKED, Step.CONFIRMED, Step.ENTERED_IN_ERROR}),
+    Step.DONE: frozenset({Step.ENTERED_IN_ERROR}),
+    Step.CANCELLED: frozenset({Step.ENTERED_IN_ERROR}),
+    Step.ENTERED_IN_ERROR: frozenset(),
+}
+
+
+class CallOutcome(TextChoices):
+    """What came of a telephone call about a visit."""
+
+    CONFIRMED = "confirmed", "Confirmed"
+    NO_ANSWER = "no_answer", "No answer"
+    LEFT_MESSAGE = "left_message", "Left a message"
+    NOTE = "note", "Note"
+
+
 class CancelReason(TextChoices):
     PATIENT = "patient", "The patient cancelled"
     UNWELL = "unwell", "The patient is unwell"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -28,21 +29,23 @@ from patients.messaging.models import Message, MessageQuerySet
 from patients.registry.models import Patient
 from patients.registry.queries import find_patients
 from treatments.booking.actions import (
+    accept_proposal,
     book_appointment,
     cancel_appointment,
     mark_arrived,
     mark_fulfilled,
     mark_noshow,
     move_appointment,
-    undo_status,
 )
+from treatments.booking.confirming import to_ring
 from treatments.booking.diary import LOOKS, counted, diary_of, etag_of, line_of, lines_of
-from treatments.booking.forms import BookForm, CancelForm, MoveForm, WhenForm
+from treatments.booking.flow import confirm_appointment, log_call, show_in, take_back
+from treatments.booking.forms import BookForm, CallForm, CancelForm, MoveForm, WhenForm
 from treatments.booking.models import Appointment
 from treatments.booking.offers import Ask, Offer, late_precare, offer_for, value_of
 from treatments.booking.queries import practitioners_at, visits_of_day
 from treatments.booking.rules import Kind, clock_label
-from treatments.booking.states import UNDO, AppointmentStatus, SlotTaken, StaleVersion
+from treatments.booking.states import UNDO, AppointmentStatus, CallOutcome, SlotTaken, StaleVersion, Step
 from treatments.plan.rules import UNDO as UNDO_WINDOW
 
 PRIVATE = "private"  # session key: names are hidden while others can see the screen
@@ -285,10 +288,10 @@ def appointment(request: StaffRequest, ref: UUID) -> HttpResponse:
     context = {
         "visit": visit,
         "patient": visit.patient,
-        "look": LOOKS[visit.status],
+        "look": LOOKS[visit.step],
         "day": visit.starts_at.astimezone(visit.location.zone).date(),
         "is_treatment": visit.course is not None,
-        "can_undo": visit.status in UNDO,
+        "can_undo": visit.status in UNDO or visit.step == Step.CONFIRMED,
         "has_begun": at >= visit.starts_at,
         "is_today_or_past": _local_day(at, visit.location) >= _local_day(visit.starts_at, visit.location),
         "history": [(event, _told(event, visit.location)) for event in history],
@@ -310,6 +313,10 @@ _TOLD = {
     "appointment.proposed": "Held for the patient",
     "appointment.booked": "Booked",
     "appointment.moved": "Moved",
+    "appointment.confirmed": "Confirmed",
+    "appointment.unconfirmed": "Not confirmed after all",
+    "appointment.shown_in": "In the room",
+    "appointment.shown_out": "Not in the room yet",
     "appointment.arrived": "Arrived",
     "appointment.fulfilled": "Done",
     "appointment.noshow": "Did not come",
@@ -324,6 +331,8 @@ def _told(event: AuditEvent, location: Location) -> str:
     was = event.detail.get("was")
     if event.action == "appointment.booked" and was and was != AppointmentStatus.PROPOSED:
         return _("Taken back: booked again")
+    if event.action == "appointment.called":
+        return _("Rang: %(outcome)s") % {"outcome": CallOutcome(event.detail["outcome_of_call"]).label.lower()}
     if event.action == "appointment.moved" and was:
         return _("Moved, from %(when)s") % {"when": _moment(datetime.fromisoformat(was), location)}
     return word
@@ -466,9 +475,72 @@ def appointment_done(request: StaffRequest, ref: UUID) -> HttpResponse:
 
 @staff(Permission.BOOK)
 @require_POST
+def appointment_accept(request: StaffRequest, ref: UUID) -> HttpResponse:
+    """A time that was held is the patient's visit."""
+    return _act(request, ref, accept_proposal)
+
+
+@staff(Permission.BOOK)
+@require_POST
+def appointment_confirmed(request: StaffRequest, ref: UUID) -> HttpResponse:
+    """The patient has said that they will come."""
+    return _act(request, ref, confirm_appointment)
+
+
+@staff(Permission.BOOK)
+@require_POST
+def appointment_in_room(request: StaffRequest, ref: UUID) -> HttpResponse:
+    """The patient is shown in."""
+    return _act(request, ref, show_in)
+
+
+@staff(Permission.BOOK)
+@require_POST
 def appointment_undo(request: StaffRequest, ref: UUID) -> HttpResponse:
-    """An arrival or a no-show was marked by mistake."""
-    return _act(request, ref, undo_status)
+    """The last step was marked by mistake: confirmed, in the room, arrived or no-show."""
+    visit = _visible(request, ref)
+    return _act(request, ref, partial(take_back, step=request.POST.get("step") or visit.step))
+
+
+@staff(Permission.BOOK)
+@require_POST
+def appointment_called(request: StaffRequest, ref: UUID) -> HttpResponse:
+    """What came of a call; htmx gets the row of the confirmation list, a browser without it the list."""
+    visit, form, refusal = _visible(request, ref), CallForm(request.POST), ""
+    if form.is_valid():
+        try:
+            log_call(appointment=visit, **form.cleaned_data, by=request.actor, at=timezone.now())
+        except Refused as refused:
+            refusal = refused.for_people
+    else:
+        refusal = next(iter(form.errors.values()))[0]
+    day = _local_day(visit.starts_at, visit.location)
+    if request.htmx:
+        rows = to_ring(visit.location, day, timezone.now(), private=_private(request))
+        row = next((each for each in rows if each.visit.ref == visit.ref), None)
+        kept = request.POST.get("note", "") if refusal else ""
+        context = {"row": row, "refusal": refusal, "kept": kept, "acted": True, "private": _private(request)}
+        return render(request, "treatments/booking/_ring.html", context, status=422 if refusal else 200)
+    if refusal:
+        messages.error(request, refusal)
+    return redirect(f"{reverse('confirmations')}?day={day:%Y-%m-%d}")
+
+
+@staff(Permission.BOOK)
+@require_safe
+def confirmations(request: StaffRequest) -> HttpResponse:
+    """Who to ring: tomorrow's visits with telephone, last message and last call; another day by `day`."""
+    if request.location is None:
+        return _nowhere(request)
+    day = _asked_day(request.GET.get("day", "")) or _local_today(request) + timedelta(days=1)
+    rows = to_ring(request.location, day, timezone.now(), private=_private(request))
+    context = {
+        **_day_context(request, day),
+        "rows": rows,
+        "open": sum(row.is_open for row in rows),
+        "is_tomorrow": day == _local_today(request) + timedelta(days=1),
+    }
+    return render(request, "treatments/booking/confirmations.html", context)
 
 
 def _act(request: StaffRequest, ref: UUID, act: Act) -> HttpResponse:

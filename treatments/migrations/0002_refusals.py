@@ -4,6 +4,7 @@ from django.db import migrations
 
 NEVER_DELETED = [
     "treatments_appointment",
+    "treatments_visitcall",
     "treatments_treatmentsession",
     "treatments_sessionpass",
     "treatments_fitnesscheck",
@@ -21,6 +22,8 @@ FORWARD = (
         for table in NEVER_DELETED
     )
     + """
+CREATE TRIGGER visit_call_is_frozen BEFORE UPDATE ON treatments_visitcall
+    FOR EACH ROW EXECUTE FUNCTION afterglow_row_is_frozen();
 CREATE TRIGGER checkin_answer_is_frozen BEFORE UPDATE ON treatments_checkinanswer
     FOR EACH ROW EXECUTE FUNCTION afterglow_row_is_frozen();
 CREATE TRIGGER addendum_is_frozen BEFORE UPDATE ON treatments_addendum
@@ -99,6 +102,7 @@ DROP TRIGGER fitness_check_is_frozen ON treatments_fitnesscheck;
 DROP TRIGGER signed_session_is_frozen ON treatments_treatmentsession;
 DROP TRIGGER addendum_is_frozen ON treatments_addendum;
 DROP TRIGGER checkin_answer_is_frozen ON treatments_checkinanswer;
+DROP TRIGGER visit_call_is_frozen ON treatments_visitcall;
 """ + "".join(f"DROP TRIGGER never_deleted ON {table};\n" for table in NEVER_DELETED)
 
 

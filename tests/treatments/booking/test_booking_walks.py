@@ -21,8 +21,9 @@ from treatments.booking.actions import (
     move_appointment,
     undo_status,
 )
+from treatments.booking.flow import confirm_appointment, show_in, show_out, take_back, unconfirm_appointment
 from treatments.booking.models import Appointment
-from treatments.booking.states import CLAIMING, TRANSITIONS, UNDO, StaleVersion
+from treatments.booking.states import CLAIMING, STEPS, TRANSITIONS, UNDO, StaleVersion, Step
 
 START = utc("2026-11-24T10:00")
 NOW = START + timedelta(minutes=5)
@@ -37,7 +38,7 @@ class Walk(RuleBasedStateMachine):
         self.atomic.__enter__()
         place = make_location()
         self.visit = book(make_patient(place), make_practitioner("Bo", place), START, at=START - timedelta(hours=1))
-        self.status, self.version, self.moves = "booked", 1, 0
+        self.status, self.version, self.moves, self.step = "booked", 1, 0, Step.BOOKED
 
     def teardown(self):
         transaction.set_rollback(True)
@@ -52,6 +53,37 @@ class Walk(RuleBasedStateMachine):
         else:
             assert allowed
             self.status, self.version = target, self.version + 1
+
+    def fact(self, function, wanted, changes):
+        """An act beside the status: allowed in one status only, and doing nothing the second time."""
+        try:
+            function(appointment=self.visit, by=BY, at=NOW)
+        except IllegalMove:
+            assert self.status != wanted
+        else:
+            assert self.status == wanted
+            self.version += changes
+
+    @rule()
+    def confirm(self):
+        self.fact(confirm_appointment, "booked", self.step == Step.BOOKED)
+
+    @rule()
+    def unconfirm(self):
+        self.fact(unconfirm_appointment, "booked", self.step == Step.CONFIRMED)
+
+    @rule()
+    def show_in(self):
+        self.fact(show_in, "arrived", self.step == Step.ARRIVED)
+
+    @rule()
+    def show_out(self):
+        self.fact(show_out, "arrived", self.step == Step.IN_ROOM)
+
+    @rule(step=st.sampled_from([Step.PROPOSED, Step.DONE, Step.CANCELLED]))
+    def take_back_what_cannot_be(self, step):
+        with pytest.raises(IllegalMove):
+            take_back(appointment=self.visit, step=step, by=BY, at=NOW)
 
     @rule()
     def arrive(self):
@@ -105,6 +137,8 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def the_row_is_as_the_table_says(self):
         row = Appointment.objects.get(pk=self.visit.pk)
+        assert row.step == self.step or row.step in STEPS[self.step]
+        self.step = row.step
         held = set(row.claims.values_list("active", flat=True))
         assert (row.status, row.version) == (self.status, self.version)
         assert held == {self.status in CLAIMING}
@@ -121,3 +155,13 @@ def test_no_walk_leaves_the_table():
             max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def test_each_step_is_told_by_the_status_and_leads_only_where_the_status_may():
+    status_of = {Step.CONFIRMED: "booked", Step.IN_ROOM: "arrived", Step.DONE: "fulfilled"}
+
+    assert set(STEPS) == set(Step)
+    for step, following in STEPS.items():
+        here = status_of.get(step, step.value)
+        there = {status_of.get(each, each.value) for each in following} - {here}
+        assert there == TRANSITIONS[here]
