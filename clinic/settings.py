@@ -167,9 +167,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = (
         "visibility_timeout": 120,  # longer than task_time_limit, so a running task is never handed out again
         "unacked_restore_interval": 10,  # look for a killed worker's tasks at once, not after about 100 s
         "unacked_restore_throttle": 1,
-        "socket_timeout": 15,
+        "socket_timeout": 15,  # a broker that went silent is noticed: no worker waits for it for ever
         "socket_connect_timeout": 5,
-        "health_check_interval": 15,
+        "health_check_interval": 15,  # a kept connection that a firewall dropped is found before it is used
         "global_keyprefix": text("CELERY_KEYPREFIX", "afterglow:"),  # several installations may share one Redis
     }
     if REDIS_URL
@@ -181,14 +181,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = (
         "store_processed": False,
     }
 )
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True  # a worker that starts before its broker waits for it
 CELERY_TASK_ACKS_LATE = True  # a killed worker's task runs again; every task is safe twice
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # also when only the pool's child was killed: back in seconds, not lost
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # one slow send must not hold others in a worker's pocket
 CELERY_TASK_IGNORE_RESULT = True  # results would be health data in the broker
-CELERY_TASK_TIME_LIMIT = 60
-CELERY_TASK_SOFT_TIME_LIMIT = 45
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
+CELERY_TASK_TIME_LIMIT = 60  # a hung task ends before its lease and the visibility timeout do
+CELERY_TASK_SOFT_TIME_LIMIT = 45  # first an exception, so that what was claimed is handed back
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20  # a deploy lets the batch in hand finish
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 # The beat is only the hand that moves: what is due stands in the tables.
