@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from clinic.audit.actions import record
@@ -28,6 +30,8 @@ from patients.workshop.queries import EDITABLE, check_text, file_name, not_yet_a
 from patients.workshop.states import NotChangedHere, TextRefused
 from patients.workshop.trial import gist_of
 
+log = logging.getLogger(__name__)
+
 # So many screenings are looked at while the person who published waits; more are left to a worker.
 FEW = 200
 BATCH = 200
@@ -36,18 +40,24 @@ LOOK_WITHIN = timedelta(days=1)
 
 @dataclass
 class Rescreened:
-    """What a new version meant for current patients. `unreadable`: their answers are to an older questionnaire."""
+    """What a new version meant for current patients.
+
+    `unreadable`: their answers are to an older questionnaire. `failed`: looking at them broke off, and nothing of it
+    stayed; clinicians have a task to look by hand.
+    """
 
     patients: int = 0
     changed: int = 0
     reopened: int = 0
     unreadable: int = 0
+    failed: int = 0
 
     def add(self, other: Rescreened) -> None:
         self.patients += other.patients
         self.changed += other.changed
         self.reopened += other.reopened
         self.unreadable += other.unreadable
+        self.failed += other.failed
 
 
 # --- a version, from draft to publication -----------------------------------------------------------------------------
@@ -123,9 +133,9 @@ def rescreen_all(*, kind: PackKind, by: Actor, at: datetime) -> Rescreened:
     settled on the same answers stays settled, what is new is an open flag, which holds the visit, and clinicians have
     one task per patient. The earlier screening and the decision stay as they were.
 
-    One transaction per patient, so that no patient waits for all. A round that is cut short goes on where it stopped;
-    two rounds at once do the same work and write it once. Other kinds of knowledge are in force for whatever is
-    written next and need no second look.
+    One transaction per patient, so that no patient waits for all, and one that fails does so alone. A round that is cut
+    short goes on where it stopped; two rounds at once do the same work and write it once. Other kinds of knowledge are
+    in force for whatever is written next and need no second look.
     """
     done = Rescreened()
     while (some := rescreen_some(kind=kind, by=by, at=at)) is not None:
@@ -142,9 +152,28 @@ def rescreen_some(*, kind: PackKind, by: Actor, at: datetime, limit: int = BATCH
     patients = list(ahead.order_by("patient_id").values_list("patient_id", flat=True).distinct()[:limit])
     done = Rescreened()
     for patient_id in patients:
-        done.add(rescreen_patient(patient=Patient(pk=patient_id), row=row, by=by, at=at))
+        done.add(_rescreen_alone(Patient(pk=patient_id), row, by, at))
     _applied(row, patients[-1] if patients else row.applied_to, done, len(patients) < limit, by, at)
     return done
+
+
+def _rescreen_alone(patient: Patient, row: RulePack, by: Actor, at: datetime) -> Rescreened:
+    """The patient is screened anew, or is as before with a task for clinicians: the others are not kept waiting.
+
+    Every failure counts, because one patient's odd record must not hide what the new rules say of all after them.
+    If not even the task can be written, the round ends here and the next one begins again with this batch.
+    """
+    try:
+        return rescreen_patient(patient=patient, row=row, by=by, at=at)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:
+        log.exception("Patient %s could not be screened by %s", patient.pk, row)
+    with transaction.atomic():
+        person = lock(patient)
+        _ask(person, row, "failed", "Look at {} again: the new rules could not be applied", by, at)
+        record(action="rulepack.not_applied", subject=row, by=by, at=at, patient=str(person.ref))
+    return Rescreened(patients=1, failed=1)
 
 
 @transaction.atomic
@@ -193,10 +222,11 @@ def _ask(patient: Patient, row: RulePack, about: str, title: str, by: Actor, at:
     why = {
         "screening": f"{row} finds something that the decision did not settle. Visits are held until it is settled.",
         "answers": f"{row} asks for answers that the questionnaire of the time did not have. The record is as it was.",
+        "failed": f"{row} could not be applied to this patient by itself. The record is as it was: look by hand.",
     }
     raise_task(
         key=f"rescreen:{what}:{row.ref}:{patient.ref}",
-        kind="candidacy.review" if what == "screening" else "candidacy.answers",
+        kind="candidacy.answers" if what == "answers" else "candidacy.review",
         title=title.format(patient.full_name[:150]),
         why=why[what],
         role=Role.CLINICIAN,

@@ -241,6 +241,11 @@ def screenings_to_look_at(row: RulePack) -> ScreeningQuerySet:
     return current.exclude(Exists(settled))
 
 
+def patients_to_look_at(draft: RulePack) -> int:
+    """Return how many current patients will be looked at by this draft once it is in force."""
+    return screenings_to_look_at(draft).values("patient_id").distinct().count()
+
+
 def not_yet_applied() -> RulePack | None:
     """Return the candidacy rules in force if current patients have still to be looked at by them."""
     return RulePack.objects.filter(

@@ -36,6 +36,7 @@ from patients.workshop.queries import (
     history,
     in_force,
     past_intakes,
+    patients_to_look_at,
     read_questionnaire,
     read_rules,
     shelves,
@@ -231,6 +232,7 @@ def _publish_page(request: StaffRequest, draft: RulePack, refusal: str = "") -> 
     trial, fault = _tried(request, draft) if draft.kind == PackKind.CANDIDACY else (None, "")
     context = _around(request, draft) | _differences(draft) | {"trial": trial, "fault": fault, "refusal": refusal}
     context |= {"outdated": _outdated(draft), "approvers": _approvers(request.user)}
+    context["to_look_at"] = patients_to_look_at(draft) if draft.kind == PackKind.CANDIDACY else 0
     return render(request, f"{ROOM}/publish.html", context, status=422 if refusal else 200)
 
 
@@ -243,6 +245,13 @@ def _tell_what_it_meant(request: StaffRequest, version: RulePack, done: actions.
     text = ngettext("%(n)s patient looked at,", "%(n)s patients looked at,", done.patients) % {"n": done.patients}
     more = ngettext("%(n)s decision reopened.", "%(n)s decisions reopened.", done.reopened) % {"n": done.reopened}
     messages.info(request, f"{text} {more}")
+    if done.failed:
+        failed = ngettext(
+            "%(n)s patient could not be looked at. Clinicians have a task to do it by hand.",
+            "%(n)s patients could not be looked at. Clinicians have a task for each to do it by hand.",
+            done.failed,
+        )
+        messages.warning(request, failed % {"n": done.failed})
 
 
 # --- what the pages share ---------------------------------------------------------------------------------------------

@@ -31,6 +31,10 @@ class Broken(Exception):
     pass
 
 
+class Killed(BaseException):
+    """The worker's process ends here."""
+
+
 @pytest.fixture
 def put_in_force(shipped, bo, cy):
     """Returns a function that publishes these edits of the version in force, written by Bo, approved by Cy."""
@@ -71,7 +75,7 @@ def test_a_stricter_rule_reopens_the_decision_it_touches_and_no_other(put_in_for
 
     done = look(bo)
 
-    assert vars(done) == {"patients": 2, "changed": 1, "reopened": 1, "unreadable": 0}
+    assert vars(done) == {"patients": 2, "changed": 1, "reopened": 1, "unreadable": 0, "failed": 0}
     assert [(flag.rule, flag.effect) for flag in open_flags(ana)] == [("R10", "defer")]
     assert open_flags(noa) == []
     assert noa.screenings.get() == other
@@ -121,7 +125,7 @@ def test_words_and_rules_that_speak_of_somebody_else_touch_nobody(put_in_force, 
     decided(screening, bo, "defer", earliest_on=(NOW + timedelta(days=20)).date())
     put_in_force(edit)
 
-    assert vars(look(bo)) == {"patients": 1, "changed": 0, "reopened": 0, "unreadable": 0}
+    assert vars(look(bo)) == {"patients": 1, "changed": 0, "reopened": 0, "unreadable": 0, "failed": 0}
     assert ana.screenings.get() == screening
     assert tasks() == []
 
@@ -277,11 +281,11 @@ def test_a_round_cut_short_leaves_whole_patients_and_is_finished_by_the_worker(p
     def third_breaks(**given):
         seen.append(given)
         if len(seen) == 3:
-            raise Broken
+            raise Killed
         return real(**given)
 
     monkeypatch.setattr(actions, "screen_response", third_breaks)
-    with pytest.raises(Broken):
+    with pytest.raises(Killed):
         look(bo)
     version.refresh_from_db()
     assert (len(tasks()), version.applied_at) == (2, None)
@@ -291,6 +295,33 @@ def test_a_round_cut_short_leaves_whole_patients_and_is_finished_by_the_worker(p
     version.refresh_from_db()
     assert (len(tasks()), version.applied_at is not None) == (5, True)
     assert Screening.objects.filter(status="current", pack=version).count() == 5
+
+
+def test_one_patient_who_cannot_be_screened_fails_alone_and_is_told(put_in_force, five, bo, monkeypatch):
+    version = put_in_force(SUN)
+    real, third = actions.screen_response, five[2]
+
+    def third_breaks(*, response, **given):
+        fresh = real(response=response, **given)
+        if response.patient_id == third.pk:
+            raise Broken
+        return fresh
+
+    monkeypatch.setattr(actions, "screen_response", third_breaks)
+
+    done = look(bo)
+
+    assert vars(done) == {"patients": 5, "changed": 4, "reopened": 4, "unreadable": 0, "failed": 1}
+    version.refresh_from_db()
+    assert version.applied_at == LATER
+    assert set(Screening.objects.filter(status="current", pack=version).values_list("patient_id", flat=True)) == {
+        each.pk for each in five if each != third
+    }
+    assert third.screenings.get().status == "current"
+    (failed,) = [task for task in tasks() if task.key.startswith("rescreen:failed:")]
+    assert (failed.patient_ref, failed.about) == (third.ref, f"patient:{third.ref}")
+    event = AuditEvent.objects.get(action="rulepack.not_applied")
+    assert (event.subject_id, event.detail["patient"]) == (str(version.ref), str(third.ref))
 
 
 def test_few_are_looked_at_at_once_and_many_are_left_to_the_worker(put_in_force, five, bo, monkeypatch):

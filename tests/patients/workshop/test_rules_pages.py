@@ -12,6 +12,7 @@ from clinic.staff.states import Role
 from clinic.worklist.models import Task
 from patients.candidacy.actions import decide
 from patients.candidacy.queries import shipped_pack
+from patients.workshop import actions
 from patients.workshop.actions import save_draft, start_draft
 from patients.workshop.rules import SetDays, SetEffect, SetText, apply_edits
 from patients.workshop.wording import topic_words
@@ -295,7 +296,9 @@ def test_a_second_person_publishes_and_the_decision_it_touches_is_reopened(as_cy
     ana = make_patient(harley)
     screening = make_screening(ana, sun_exposure_last=ago(20))
     decide(screening=screening, kind="proceed", reason="Fits.", conditions=[], by=actor(bo), at=NOW)
-    assert "Approve and put version 2 in force" in text_of(page(as_cy, "rules_publish", draft.ref))
+    before = text_of(page(as_cy, "rules_publish", draft.ref))
+    assert "Approve and put version 2 in force" in before
+    assert "1 current patient is then looked at by it." in before
 
     answer = as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256}, follow=True)
 
@@ -304,6 +307,20 @@ def test_a_second_person_publishes_and_the_decision_it_touches_is_reopened(as_cy
     version = published(PackKind.CANDIDACY, "candidacy")
     assert (version.pk, version.applied_at is not None) == (draft.pk, True)
     assert Task.objects.filter(key__startswith="rescreen:").count() == 1
+
+
+def test_who_publishes_is_told_of_a_patient_who_could_not_be_looked_at(as_cy, harley, draft, monkeypatch):
+    make_screening(make_patient(harley), sun_exposure_last=ago(20))
+
+    def broken(**_given):
+        raise LookupError
+
+    monkeypatch.setattr(actions, "screen_response", broken)
+
+    answer = as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256}, follow=True)
+
+    assert "Version 2 is in force." in text_of(answer)
+    assert "1 patient could not be looked at. Clinicians have a task to do it by hand." in text_of(answer)
 
 
 def test_a_draft_changed_after_it_was_read_is_not_published(as_cy, bo, draft):
