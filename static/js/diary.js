@@ -13,7 +13,7 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     // Not while a row is being worked on, and not in a tab nobody looks at.
     if (!event.detail.elt.matches("[data-polled]")) return;
-    if (document.hidden || event.detail.elt.querySelector("[aria-busy]")) event.preventDefault();
+    if (document.hidden || event.detail.elt.querySelector("[aria-busy], .is-dragged")) event.preventDefault();
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     const polled = event.detail.target;
@@ -21,6 +21,11 @@
     if (event.detail.xhr.status === 304) {
       event.detail.shouldSwap = false;
       event.detail.isError = false;
+      return;
+    }
+    if (polled.querySelector(".is-dragged")) {
+      // The answer came while something is held: nothing jumps under the pointer, the next look brings it.
+      event.detail.shouldSwap = false;
       return;
     }
     polled.dataset.etag = event.detail.xhr.getResponseHeader("ETag") || "";

@@ -165,3 +165,99 @@ def test_a_move_over_a_colleagues_move_is_stopped(pia, place, bo, noon):
     pia.get_by_role("alert").get_by_text("test changed this visit at").wait_for()
     ana.refresh_from_db()
     assert (ana.version, ana.starts_at) == (2, noon + timedelta(hours=3))
+
+
+# --- dragging -----------------------------------------------------------------------------------------------------
+
+
+def drag(page, card, down, across=0, grip=False):
+    """Press on a card, move the pointer by pixels in small steps, and let go."""
+    card.scroll_into_view_if_needed()
+    box = card.bounding_box()
+    x, y = box["x"] + 40, box["y"] + (box["height"] - 3 if grip else 8)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 9):
+        page.mouse.move(x + across * step / 8, y + down * step / 8)
+    page.mouse.up()
+
+
+def card_of(page, visit):
+    return page.locator(f"#p-{visit.ref}")
+
+
+HOUR = 120  # pixels: twelve rows of five minutes
+
+
+def test_a_visit_is_dragged_to_another_hour_and_taken_back(pia, place, bo, noon, look):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
+    pia.goto("/diary/")
+
+    with pia.expect_response("**/drop/") as dropped:
+        drag(pia, card_of(pia, ana), HOUR)
+    assert dropped.value.status == 200
+    pia.get_by_text("with Bo Lindqvist.").wait_for()
+    ana.refresh_from_db()
+    assert (ana.starts_at, ana.version) == (noon + timedelta(hours=2), 2)
+    assert pia.url.endswith("/diary/")  # the click that ends a drag opens nothing
+    look(pia, "diary-dragged-1280")
+
+    pia.get_by_role("button", name="Undo").click()
+    pia.locator(f'#p-{ana.ref}[data-drag="3"]').wait_for()
+    ana.refresh_from_db()
+    assert ana.starts_at == noon + timedelta(hours=1)
+
+
+def test_the_lower_edge_makes_a_visit_longer(pia, place, bo, noon):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
+    pia.goto("/diary/")
+
+    drag(pia, card_of(pia, ana), HOUR / 2, grip=True)
+
+    pia.locator(f'#p-{ana.ref}[data-work="60"]').wait_for()
+    ana.refresh_from_db()
+    assert ana.ends_at == noon + timedelta(hours=2)
+
+
+def test_a_drag_while_a_colleague_moved_it_says_who_and_changes_nothing(pia, place, bo, noon):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
+    pia.goto("/diary/")
+    card = card_of(pia, ana)
+    card.scroll_into_view_if_needed()
+    box = card.bounding_box()
+    pia.mouse.move(box["x"] + 40, box["y"] + 8)
+    pia.mouse.down()
+    pia.mouse.move(box["x"] + 40, box["y"] + 40)
+    move_appointment(appointment=ana, starts_at=noon + timedelta(hours=3), expected_version=1, by=BY, at=timezone.now())
+    # The grid looks again while the visit is held: nothing may jump under the pointer.
+    pia.evaluate("htmx.trigger('#day-grid', 'day-changed')")
+    pia.wait_for_timeout(300)
+    assert card.get_attribute("data-drag") == "1"
+    pia.mouse.move(box["x"] + 40, box["y"] + 8 + HOUR)
+    with pia.expect_response("**/drop/") as dropped:
+        pia.mouse.up()
+
+    assert dropped.value.status == 409
+    pia.get_by_role("alert").get_by_text("test changed this visit at").wait_for()
+    pia.locator(f'#p-{ana.ref}[data-drag="2"]').wait_for()
+    ana.refresh_from_db()
+    assert (ana.starts_at, ana.version) == (noon + timedelta(hours=3), 2)
+
+
+def test_escape_lets_go_of_a_visit_where_it_was(pia, place, bo, noon):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
+    pia.goto("/diary/")
+    box = card_of(pia, ana).bounding_box()
+    pia.mouse.move(box["x"] + 40, box["y"] + 8)
+    pia.mouse.down()
+    pia.mouse.move(box["x"] + 40, box["y"] + 80)
+    pia.locator(".is-dragged").wait_for()
+
+    pia.keyboard.press("Escape")
+    pia.mouse.up()
+
+    pia.wait_for_timeout(200)
+    assert pia.url.endswith("/diary/")
+    assert pia.locator(".is-dragged, .dg-visit[style]").count() == 0
+    ana.refresh_from_db()
+    assert ana.version == 1

@@ -563,7 +563,7 @@ def _claim(appointment: Appointment, resources: _Resources) -> None:
             resource_id=resources[part.kind, thing],
             period=(part.starts_at, part.ends_at),
         )
-        for part in phases(shape_of(appointment.type), appointment.starts_at)
+        for part in phases(shape_of(appointment.sized_type), appointment.starts_at)
         if (thing := things[part.kind]) is not None
     )
 
@@ -646,7 +646,7 @@ def _moved_wish(
 ) -> Wish:
     return Wish(
         patient=appointment.patient,
-        type=appointment.type,
+        type=appointment.sized_type,
         location=appointment.location,
         practitioner=practitioner or appointment.practitioner,
         starts_at=starts_at,

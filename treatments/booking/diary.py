@@ -11,7 +11,6 @@ from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from clinic.premises.models import Absence, Device, Location, OpeningHours, Room
@@ -156,7 +155,6 @@ class Card:
     starts: str
     ends: str
     note: str
-    url: str
     before: int = 0
     after: int = 0
 
@@ -359,8 +357,7 @@ def _cards(
             starts, ends = (clock_label(datetime.fromtimestamp(each, UTC), location.zone) for each in span)
             note = _("numbing from %(time)s") % {"time": line.starts} if starts != line.starts else ""
             rows = _phase_rows(visit) if by == "room" else (0, 0)
-            url = reverse("appointment", args=[visit.ref])
-            yield Card(line, block._replace(lane=lane, lanes=count), starts, ends, note, url, *rows)
+            yield Card(line, block._replace(lane=lane, lanes=count), starts, ends, note, *rows)
 
 
 def _phase_rows(visit: DayVisit) -> tuple[int, int]:

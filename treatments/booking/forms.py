@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django import forms
@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from clinic.catalogue.models import AppointmentType, Modality
-from clinic.premises.models import Location
+from clinic.premises.models import Device, Location, Room
 from clinic.staff.models import Practitioner
 from patients.registry.forms import RefusableForm
 from patients.registry.models import Patient
@@ -259,3 +259,41 @@ class CallForm(forms.Form):
         if cleaned.get("outcome") == CallOutcome.NOTE and not cleaned.get("note"):
             self.add_error("note", _("Please write the note first."))
         return cleaned
+
+
+class Named(forms.ModelChoiceField):
+    """A practitioner, room or device of the place by its ref; nothing means: as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(queryset=None, to_field_name="ref", required=False)
+
+
+class DropForm(forms.Form):
+    """Where a visit was dropped on the grid."""
+
+    version = forms.IntegerField()
+    starts_at = forms.IntegerField(help_text="Seconds since 1970.")
+    practitioner, room, device = Named(), Named(), Named()
+
+    def __init__(self, *args: Any, location: Location, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        here: dict[str, Any] = {
+            "practitioner": Practitioner.objects.filter(is_active=True),
+            "room": Room.objects.filter(location=location, is_active=True),
+            "device": Device.objects.filter(location=location, is_active=True),
+        }
+        for name, rows in here.items():
+            self.fields[name].queryset = rows  # type: ignore[attr-defined]
+
+    def clean_starts_at(self) -> datetime:
+        try:
+            return datetime.fromtimestamp(self.cleaned_data["starts_at"], UTC)
+        except (ValueError, OverflowError, OSError):
+            raise forms.ValidationError(_("Please choose a time.")) from None
+
+
+class ResizeForm(forms.Form):
+    """How many minutes of work a visit has."""
+
+    version = forms.IntegerField()
+    minutes = forms.IntegerField()

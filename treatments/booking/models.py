@@ -1,4 +1,5 @@
 import uuid
+from copy import copy
 from datetime import timedelta
 
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -39,6 +40,7 @@ class Appointment(models.Model):
     device = models.ForeignKey(Device, on_delete=models.PROTECT, null=True, related_name="appointments")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    minutes_work = models.PositiveSmallIntegerField(null=True, help_text="Where it is longer or shorter than its type.")
     version = models.PositiveIntegerField(default=1, help_text="Grows with each change: a stale page is told so.")
     plan_revision = models.PositiveIntegerField(default=1)
     booked_at = models.DateTimeField()
@@ -69,6 +71,10 @@ class Appointment(models.Model):
                 condition=~Q(status="cancelled") | ~Q(cancel_reason=""), name="appointment_cancelled_says_why"
             ),
             models.CheckConstraint(
+                condition=Q(minutes_work__isnull=True) | Q(minutes_work__range=(5, 480)),
+                name="appointment_length_is_sensible",
+            ),
+            models.CheckConstraint(
                 condition=Q(confirmed_at__isnull=True, confirmed_by_name="")
                 | (Q(confirmed_at__isnull=False) & ~Q(confirmed_by_name="")),
                 name="appointment_confirmed_to_somebody",
@@ -86,6 +92,15 @@ class Appointment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} for {self.patient}, {self.starts_at:%d %b %Y %H:%M}"
+
+    @property
+    def sized_type(self) -> AppointmentType:
+        """The type with the minutes of work this visit has; never to be saved."""
+        if self.minutes_work is None:
+            return self.type
+        sized = copy(self.type)
+        sized.minutes_work = self.minutes_work
+        return sized
 
     @property
     def step(self) -> Step:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import CharField, Exists, OuterRef, Q, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from clinic.catalogue.models import AppointmentType, Modality
 from clinic.premises.models import Device, Location, Room
@@ -298,7 +298,7 @@ _DAY_COLUMNS = (
     "type__label",
     "type__kind",
     "type__minutes_before",
-    "type__minutes_work",
+    Coalesce("minutes_work", "type__minutes_work"),
     "type__minutes_after",
     "type__practitioner_joins_after",
     "patient__ref",

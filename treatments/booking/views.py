@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -37,13 +38,15 @@ from treatments.booking.actions import (
     mark_noshow,
     move_appointment,
 )
+from treatments.booking.cells import Cells
 from treatments.booking.confirming import to_ring
-from treatments.booking.diary import LOOKS, counted, diary_of, etag_of, line_of, lines_of
+from treatments.booking.diary import LOOKS, Column, Diary, counted, diary_of, etag_of, line_of, lines_of
 from treatments.booking.flow import confirm_appointment, log_call, show_in, take_back
-from treatments.booking.forms import BookForm, CallForm, CancelForm, MoveForm, WhenForm
+from treatments.booking.forms import BookForm, CallForm, CancelForm, DropForm, MoveForm, ResizeForm, WhenForm
 from treatments.booking.models import Appointment
 from treatments.booking.offers import Ask, Offer, late_precare, offer_for, value_of
 from treatments.booking.queries import practitioners_at, visits_of_day
+from treatments.booking.resizing import resize_appointment
 from treatments.booking.rules import Kind, clock_label
 from treatments.booking.states import UNDO, AppointmentStatus, CallOutcome, SlotTaken, StaleVersion, Step
 from treatments.plan.rules import UNDO as UNDO_WINDOW
@@ -126,11 +129,23 @@ def diary_grid(request: StaffRequest) -> HttpResponse:
     return _unless_same(request, context["diary"].etag, "treatments/booking/_grid.html", context)
 
 
+def _drawn(request: StaffRequest, shown: Diary) -> Iterator[tuple[Column, SafeString]]:
+    """Yield each column with its cells, when the page is written: a 304 draws nothing."""
+    cells = Cells(may_book=request.user.may(Permission.BOOK))
+    return ((column, cells.of(column)) for column in shown.columns)
+
+
 def _grid_context(request: StaffRequest) -> dict[str, Any]:
     day, by = _day(request), request.GET.get("by", "practitioner")
     kind: Kind = next((key for key, _label in KINDS if key == by), "practitioner")
     shown = diary_of(request.location, day, kind, timezone.now(), private=_private(request))
-    return {**_day_context(request, day), "diary": shown, "kinds": KINDS, "looks": LOOKS.values()}
+    return {
+        **_day_context(request, day),
+        "diary": shown,
+        "columns": _drawn(request, shown),
+        "kinds": KINDS,
+        "looks": LOOKS.values(),
+    }
 
 
 # --- booking ------------------------------------------------------------------------------------------------------
@@ -313,6 +328,7 @@ _TOLD = {
     "appointment.proposed": "Held for the patient",
     "appointment.booked": "Booked",
     "appointment.moved": "Moved",
+    "appointment.resized": "Made longer or shorter",
     "appointment.confirmed": "Confirmed",
     "appointment.unconfirmed": "Not confirmed after all",
     "appointment.shown_in": "In the room",
@@ -384,7 +400,7 @@ class _Kept:
     """What a visit is for stays as it is when it moves."""
 
     def __init__(self, visit: Appointment) -> None:
-        self.type = visit.type
+        self.type = visit.sized_type
         self.modality = visit.course.modality if visit.course else ""
 
 
@@ -423,6 +439,80 @@ def _move(request: StaffRequest, form: MoveForm, visit: Appointment) -> HttpResp
     messages.success(request, moved.sentence)
     _warn_of_late_precare(request, moved.appointment)
     return redirect("appointment", visit.ref)
+
+
+@staff(Permission.BOOK)
+@require_POST
+def appointment_drop(request: StaffRequest, ref: UUID) -> HttpResponse:
+    """A visit was dropped elsewhere on the grid. Says what came of it, with one button to take it back."""
+    visit = _visible(request, ref)
+    form = DropForm(request.POST, location=visit.location)
+    if not form.is_valid():
+        return _dropped(request, visit, refusal=next(iter(form.errors.values()))[0], status=422)
+    back = {"starts_at": visit.starts_at, "practitioner": visit.practitioner, "room": visit.room}
+    try:
+        moved = move_appointment(
+            appointment=visit,
+            starts_at=form.cleaned_data["starts_at"],
+            expected_version=form.cleaned_data["version"],
+            practitioner=form.cleaned_data["practitioner"],
+            room=form.cleaned_data["room"],
+            device=form.cleaned_data["device"],
+            by=request.actor,
+            at=timezone.now(),
+        )
+    except StaleVersion as stale:
+        return _dropped(request, visit, refusal=stale.for_people, status=409)
+    except Refused as refused:
+        return _dropped(request, visit, refusal=refused.for_people, status=422)
+    back["device"] = visit.device if moved.appointment.device_id != visit.device_id else None
+    return _dropped(request, moved.appointment, said=moved.sentence, back=back)
+
+
+@staff(Permission.BOOK)
+@require_POST
+def appointment_resize(request: StaffRequest, ref: UUID) -> HttpResponse:
+    """A visit is longer or shorter: from the grid by its lower edge, or from the visit's page by number."""
+    visit, form = _visible(request, ref), ResizeForm(request.POST)
+    refusal, status = "", 422
+    if form.is_valid():
+        try:
+            sized = resize_appointment(
+                appointment=visit,
+                minutes=form.cleaned_data["minutes"],
+                expected_version=form.cleaned_data["version"],
+                by=request.actor,
+                at=timezone.now(),
+            )
+        except StaleVersion as stale:
+            refusal, status = stale.for_people, 409
+        except Refused as refused:
+            refusal = refused.for_people
+    else:
+        refusal = next(iter(form.errors.values()))[0]
+    if not refusal:
+        end = clock_label(sized.ends_at, sized.location.zone)
+        said = _("%(who)s: until %(time)s now.") % {"who": _shown_name(request, sized), "time": end}
+        if request.htmx:
+            return _dropped(request, sized, said=said, minutes=visit.sized_type.minutes_work)
+        messages.success(request, said)
+    elif request.htmx:
+        return _dropped(request, visit, refusal=refusal, status=status)
+    else:
+        messages.error(request, refusal)
+    return redirect("appointment", ref)
+
+
+def _dropped(request: StaffRequest, visit: Appointment, status: int = 200, **more: Any) -> HttpResponse:
+    context = {"visit": visit, "name": _shown_name(request, visit), **more}
+    return render(request, "treatments/booking/_dropped.html", context, status=status)
+
+
+def _shown_name(request: StaffRequest, visit: Appointment) -> str:
+    patient = visit.patient
+    if not _private(request):
+        return patient.full_name
+    return " ".join(f"{part[0]}." for part in (patient.given_name, patient.family_name) if part)
 
 
 @staff(Permission.BOOK)
