@@ -170,11 +170,17 @@ def test_a_move_over_a_colleagues_move_is_stopped(pia, place, bo, noon):
 # --- dragging -----------------------------------------------------------------------------------------------------
 
 
-def drag(page, card, down, across=0, grip=False):
-    """Press on a card, move the pointer by pixels in small steps, and let go."""
+def grab(page, card, grip=False):
+    """Return where to press on a card, once the page has settled: a banner that loads pushes the grid down."""
+    page.wait_for_load_state("networkidle")
     card.scroll_into_view_if_needed()
     box = card.bounding_box()
-    x, y = box["x"] + 40, box["y"] + (box["height"] - 3 if grip else 8)
+    return box["x"] + 40, box["y"] + (box["height"] - 3 if grip else 8)
+
+
+def drag(page, card, down, across=0, grip=False):
+    """Press on a card, move the pointer by pixels in small steps, and let go."""
+    x, y = grab(page, card, grip)
     page.mouse.move(x, y)
     page.mouse.down()
     for step in range(1, 9):
@@ -223,17 +229,16 @@ def test_a_drag_while_a_colleague_moved_it_says_who_and_changes_nothing(pia, pla
     ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
     pia.goto("/diary/")
     card = card_of(pia, ana)
-    card.scroll_into_view_if_needed()
-    box = card.bounding_box()
-    pia.mouse.move(box["x"] + 40, box["y"] + 8)
+    x, y = grab(pia, card)
+    pia.mouse.move(x, y)
     pia.mouse.down()
-    pia.mouse.move(box["x"] + 40, box["y"] + 40)
+    pia.mouse.move(x, y + 40)
     move_appointment(appointment=ana, starts_at=noon + timedelta(hours=3), expected_version=1, by=BY, at=timezone.now())
     # The grid looks again while the visit is held: nothing may jump under the pointer.
     pia.evaluate("htmx.trigger('#day-grid', 'day-changed')")
     pia.wait_for_timeout(300)
     assert card.get_attribute("data-drag") == "1"
-    pia.mouse.move(box["x"] + 40, box["y"] + 8 + HOUR)
+    pia.mouse.move(x, y + HOUR)
     with pia.expect_response("**/drop/") as dropped:
         pia.mouse.up()
 
@@ -247,10 +252,10 @@ def test_a_drag_while_a_colleague_moved_it_says_who_and_changes_nothing(pia, pla
 def test_escape_lets_go_of_a_visit_where_it_was(pia, place, bo, noon):
     ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
     pia.goto("/diary/")
-    box = card_of(pia, ana).bounding_box()
-    pia.mouse.move(box["x"] + 40, box["y"] + 8)
+    x, y = grab(pia, card_of(pia, ana))
+    pia.mouse.move(x, y)
     pia.mouse.down()
-    pia.mouse.move(box["x"] + 40, box["y"] + 80)
+    pia.mouse.move(x, y + 80)
     pia.locator(".is-dragged").wait_for()
 
     pia.keyboard.press("Escape")

@@ -122,9 +122,10 @@ _LOCK = "SELECT id FROM clinic_resource WHERE id = ANY(%s) ORDER BY id FOR NO KE
 _TAKEN = "SELECT 1 FROM treatments_claim WHERE resource_id = ANY(%s) AND active AND period && tstzrange(%s, %s)"
 _INSERT = """
 INSERT INTO treatments_appointment (ref, status, patient_id, type_id, location_id, practitioner_id, room_id, starts_at,
-    ends_at, version, plan_revision, booked_at, form_key, cancel_reason, note, override_reason, overrides, changed_at,
-    changed_by_name)
-VALUES (gen_random_uuid(), 'booked', %s, 'consultation', %s, %s, %s, %s, %s, 1, 1, %s, %s, '', '', '', '[]', %s, 'Dina')
+    ends_at, version, plan_revision, booked_at, form_key, confirmed_by_name, cancel_reason, note, override_reason,
+    overrides, changed_at, changed_by_name)
+VALUES (gen_random_uuid(), 'booked', %s, 'consultation', %s, %s, %s, %s, %s, 1, 1, %s, %s, '', '', '', '', '[]',
+    %s, 'Dina')
 RETURNING id
 """
 _CLAIM = """

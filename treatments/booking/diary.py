@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID
@@ -35,6 +38,8 @@ from treatments.booking.rules import (
 from treatments.booking.states import CLAIMING, AppointmentStatus, Step
 
 _S = AppointmentStatus
+# A day has few distinct times and each is shown often.
+_label = lru_cache(maxsize=4096)(clock_label)
 DAY_OPENS, DAY_CLOSES = 9, 17  # what an empty day shows where no hours are set
 
 
@@ -67,8 +72,7 @@ class Mark(NamedTuple):
     tone: str
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A visit on the day's list."""
 
     visit: DayVisit
@@ -103,8 +107,8 @@ def line_of(visit: DayVisit, location: Location, at: datetime, *, private: bool)
     return Line(
         visit=visit,
         name=name_of(visit, private),
-        starts=clock_label(visit.starts_at, zone),
-        ends=clock_label(visit.ends_at, zone),
+        starts=_label(visit.starts_at, zone),
+        ends=_label(visit.ends_at, zone),
         look=LOOKS[visit.step],
         marks=tuple(marks_of(visit)),
         is_over=visit.status in (_S.FULFILLED, _S.CANCELLED, _S.NOSHOW),
@@ -146,14 +150,12 @@ def counted(lines: Sequence[Line]) -> dict[str, int]:
 # --- the grid ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(NamedTuple):
     """A visit as a block of the grid."""
 
     line: Line
     block: Block
     starts: str
-    ends: str
     note: str
     before: int = 0
     after: int = 0
@@ -219,8 +221,11 @@ def diary_of(location: Location, day: date, by: Kind, at: datetime, *, private: 
     absences = _absences(things, by, location, day)
     frame = _frame(location, day, hours, visits)
     lines = {visit.ref: line_of(visit, location, at, private=private) for visit in visits}
+    held = _held_by_thing(visits, by)
+    quarters = _quarters(frame, location, day, at)
     columns = tuple(
-        _column(thing, by, location, day, frame, hours, absences[thing.pk], visits, lines, at) for thing in things
+        _column(thing, by, location, frame, hours, absences[thing.pk], held[thing.pk], lines, quarters)
+        for thing in things
     )
     return Diary(
         day=day,
@@ -229,17 +234,14 @@ def diary_of(location: Location, day: date, by: Kind, at: datetime, *, private: 
         hours=tuple(_hour_labels(location, day, frame)),
         last_row=frame.last_row,
         now_row=_now_row(frame, at),
-        etag=_etag(visits, columns, private, _now_row(frame, at)),
+        # What the columns are made of: equal facts make equal columns.
+        etag=_digest((private, by, day, _now_row(frame, at), visits, [str(each) for each in things], hours, absences)),
     )
 
 
 def etag_of(lines: Sequence[Line], private: bool) -> str:
     """Return a mark of the list as it is shown; equal lists have equal marks."""
     return _digest((private, lines))
-
-
-def _etag(visits: Sequence[DayVisit], columns: Sequence[Column], private: bool, now_row: int | None) -> str:
-    return _digest((private, now_row, visits, columns))
 
 
 def _digest(shown: object) -> str:
@@ -299,21 +301,55 @@ def _now_row(frame: _Frame, at: datetime) -> int | None:
     return row + 1 if 0 <= row < frame.last_row else None
 
 
+class Held(NamedTuple):
+    """A visit, and from when to when it holds the thing of the column."""
+
+    span: Span
+    visit: DayVisit
+
+
+class _Quarter(NamedTuple):
+    span: Span
+    gap: Gap
+
+
+def _held_by_thing(visits: Sequence[DayVisit], by: Kind) -> dict[int | None, list[Held]]:
+    """Return what each thing is held for, in order."""
+    key = attrgetter(f"{by}_id")
+    found: dict[int | None, list[Held]] = defaultdict(list)
+    for visit in visits:
+        found[key(visit)].append(Held(_held(visit, by), visit))
+    for each in found.values():
+        each.sort(key=lambda held: (held.span, held.visit.ref))
+    return found
+
+
+def _quarters(frame: _Frame, location: Location, day: date, at: datetime) -> list[_Quarter]:
+    """Return every quarter of an hour on the grid that is not over; the same for all columns."""
+    length, now = STEP_MINUTES * 60, int(at.timestamp())
+    found = []
+    for tick in grid(day, day, location.zone):
+        block = frame.block((tick, tick + length))
+        if block and tick + length > now:
+            starts_at = datetime.fromtimestamp(tick, UTC)
+            gap = Gap(block, quote(starts_at.isoformat()), _label(starts_at, location.zone))
+            found.append(_Quarter((tick, tick + length), gap))
+    return found
+
+
 def _column(
     thing: Thing,
     by: Kind,
     location: Location,
-    day: date,
     frame: _Frame,
     hours: dict[int | None, list[Span]],
     absences: list[Span],
-    visits: Sequence[DayVisit],
+    own: Sequence[Held],
     lines: dict[UUID, Line],
-    at: datetime,
+    quarters: Sequence[_Quarter],
 ) -> Column:
-    own = [visit for visit in visits if getattr(visit, f"{by}_id") == thing.pk]
     open_spans = hours.get(thing.pk if by == "practitioner" else None, [])
-    busy = [_held(visit, by) for visit in own if visit.status in CLAIMING] + absences
+    busy = merged([held.span for held in own if held.visit.status in CLAIMING] + absences)
     return Column(
         kind=by,
         ref=thing.ref,
@@ -321,7 +357,7 @@ def _column(
         subtitle=thing.title if isinstance(thing, Practitioner) else "",
         open=tuple(_blocks(frame, open_spans)),
         away=tuple(_blocks(frame, merged(absences))),
-        gaps=tuple(_gaps(frame, location, day, open_spans, busy, at)),
+        gaps=tuple(_gaps(quarters, open_spans, busy)),
         cards=tuple(_cards(frame, location, own, by, lines)),
     )
 
@@ -330,34 +366,26 @@ def _blocks(frame: _Frame, spans: Iterable[Span]) -> Iterable[Block]:
     return (block for span in spans if (block := frame.block(span)))
 
 
-def _gaps(
-    frame: _Frame, location: Location, day: date, open_spans: list[Span], busy: list[Span], at: datetime
-) -> Iterable[Gap]:
-    """Yield each quarter of an hour that lies in the open spans, is not held, and is not over."""
-    length, now = STEP_MINUTES * 60, int(at.timestamp())
-    for tick in grid(day, day, location.zone):
-        span = (tick, tick + length)
-        is_open = any(opens <= tick and span[1] <= closes for opens, closes in open_spans)
-        is_held = any(starts < span[1] and tick < ends for starts, ends in busy)
-        block = frame.block(span)
-        if is_open and not is_held and span[1] > now and block:
-            starts_at = datetime.fromtimestamp(tick, UTC)
-            yield Gap(block, quote(starts_at.isoformat()), clock_label(starts_at, location.zone))
+def _gaps(quarters: Sequence[_Quarter], open_spans: Sequence[Span], busy: Sequence[Span]) -> Iterable[Gap]:
+    """Yield each quarter that lies in the open spans and is not held. `busy` is in order and does not overlap."""
+    ends = [span[1] for span in busy]
+    for (starts, finish), gap in quarters:
+        if any(opens <= starts and finish <= closes for opens, closes in open_spans):
+            behind = bisect_right(ends, starts)  # the first span that ends after the quarter starts
+            if behind == len(busy) or busy[behind][0] >= finish:
+                yield gap
 
 
-def _cards(
-    frame: _Frame, location: Location, visits: Sequence[DayVisit], by: Kind, lines: dict[UUID, Line]
-) -> Iterable[Card]:
-    spans = sorted(((_held(visit, by), visit) for visit in visits), key=lambda pair: (pair[0], str(pair[1].ref)))
-    lanes = side_by_side([span for span, _visit in spans])
-    for (span, visit), (lane, count) in zip(spans, lanes, strict=True):
+def _cards(frame: _Frame, location: Location, own: Sequence[Held], by: Kind, lines: dict[UUID, Line]) -> Iterable[Card]:
+    lanes = side_by_side([held.span for held in own])
+    for (span, visit), (lane, count) in zip(own, lanes, strict=True):
         block = frame.block(span)
         if block:
             line = lines[visit.ref]
-            starts, ends = (clock_label(datetime.fromtimestamp(each, UTC), location.zone) for each in span)
+            starts = _label(datetime.fromtimestamp(span[0], UTC), location.zone)
             note = _("numbing from %(time)s") % {"time": line.starts} if starts != line.starts else ""
             rows = _phase_rows(visit) if by == "room" else (0, 0)
-            yield Card(line, block._replace(lane=lane, lanes=count), starts, ends, note, *rows)
+            yield Card(line, block._replace(lane=lane, lanes=count) if count > 1 else block, starts, note, *rows)
 
 
 def _phase_rows(visit: DayVisit) -> tuple[int, int]:
