@@ -247,7 +247,7 @@ def _late_instruction(visit: Visit, protocol: Protocol) -> Wanted | None:
         template=protocol.late.template,
         important=any(step.important for step in steps),
         local=to_wall(due, visit.reader_clock),
-        note=f"their days had passed at booking: {', '.join(step.id for step in steps)}",
+        note=f"their days had passed at booking: {', '.join(f'“{step.title}”' for step in steps)}",
         checkin=False,
         photo=False,
         phase=Phase.BEFORE,
@@ -266,7 +266,7 @@ def _in_order(slots: Iterable[_Slot]) -> list[_Slot]:
     for index in range(len(ordered) - 2, -1, -1):
         if ordered[index].due > ordered[index + 1].due:
             due = ordered[index + 1].due
-            notes = (*ordered[index].notes, f"kept before {ordered[index + 1].step.id}")
+            notes = (*ordered[index].notes, f"kept before “{ordered[index + 1].step.title}”")
             ordered[index] = replace(ordered[index], due=due, notes=notes)
     return ordered
 

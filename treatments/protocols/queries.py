@@ -18,7 +18,7 @@ from treatments.plan.actions import in_words
 from treatments.plan.protocols import Protocol
 from treatments.plan.rules import LATE_STEP, Visit, Wanted, parse_protocol, plan, text_of
 from treatments.plan.states import Condition, Phase
-from treatments.protocols.rules import in_titles, sample_visit
+from treatments.protocols.rules import sample_visit
 
 # As long as a real one, so that the segments are counted right.
 SAMPLE_LINK = "https://your-clinic.example/l/" + "k" * 43
@@ -83,7 +83,7 @@ def _rehearsed(wanted: Wanted, visit: Visit, protocol: Protocol, location: Locat
         channel=str(wanted.channel.label),
         local=wanted.local,
         utc=wanted.due_at.astimezone(UTC),
-        why=in_titles(wanted.note, protocol),
+        why=wanted.note,
         only_for=" or ".join(str(Condition(need).label).lower() for need in needs),
         is_important=wanted.important,
         subject=written.subject,

@@ -1,8 +1,7 @@
-"""A journey on a sample visit: whatever some patient may get, and the notes in words that anyone can read. Pure."""
+"""A journey on a sample visit: whatever some patient may get. Pure."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -37,9 +36,3 @@ def odd_wall_time(wall: datetime, zone: ZoneInfo) -> str:
     if "does not exist" in odd:
         return f"{wall:%H:%M} does not exist in {zone.key} on {wall:%d %B %Y}: the clocks go forward."
     return f"{wall:%H:%M} comes twice in {zone.key} on {wall:%d %B %Y}: the clocks go back." if odd else ""
-
-
-def in_titles(note: str, protocol: Protocol) -> str:
-    """Return a note of the plan with the titles of the steps it names instead of their keys."""
-    titles = {step.id: f"“{step.title}”" for step in protocol.steps}
-    return re.sub(r"\b\w+\b", lambda found: titles.get(found[0], found[0]) if "_" in found[0] else found[0], note)

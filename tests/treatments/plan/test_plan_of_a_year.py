@@ -171,7 +171,7 @@ def test_late_pre_care_is_one_message_and_never_repeated(drawn):
         steps = {other.step for other in wanted}
         assert each.includes
         assert not steps & set(each.includes)
-        assert all(name in each.note for name in each.includes)
+        assert all(protocol.step(name).title in each.note for name in each.includes)
 
 
 @settings(max_examples=300, deadline=None)

@@ -118,7 +118,8 @@ def test_moving_into_the_preparation_joins_what_is_late_and_repeats_nothing_that
     plan(ana, sooner, at=read_on)
 
     late = Message.objects.get(step="precare_late")
-    assert late.note.startswith("their days had passed at booking: precare_14")
+    assert late.note.startswith("their days had passed at booking: “")
+    assert "precare" not in late.note  # people read it
     assert "Wear sunscreen of SPF 30 or more every day." not in late.context["do_now"]
     assert "Moisturise every day." in late.context["do_now"]
     assert steps(status="superseded") == ["precare_14", "precare_7"]

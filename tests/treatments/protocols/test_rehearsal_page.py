@@ -9,8 +9,6 @@ from clinic.packs.models import RulePack
 from clinic.staff.states import Role
 from patients.messaging.models import Message
 from tests.factories.people import NOW, make_location, make_user
-from treatments.plan.queries import shipped_protocol
-from treatments.protocols.rules import in_titles
 
 
 @pytest.fixture
@@ -99,14 +97,3 @@ def test_the_first_page_offers_the_clinics_own_zone(desk, location):
 
     assert page.status_code == 200
     assert page.context["form"].initial["zone"] == location.time_zone
-
-
-def test_notes_name_titles_and_never_keys():
-    protocol = shipped_protocol("afl_co2")
-
-    said = in_titles("kept before precare_28; their days had passed at booking: precare_60, precare_42", protocol)
-
-    assert said == (
-        "kept before “Four weeks to go”; their days had passed at booking: “Sun care starts now”, "
-        "“No more tanning from today”"
-    )
