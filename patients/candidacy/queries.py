@@ -22,7 +22,7 @@ from patients.candidacy.rules import Pack, load_pack
 from patients.candidacy.rules import Task as PackTask
 from patients.candidacy.states import DecisionStatus, Effect, FlagStatus, Outcome, ScreeningStatus
 from patients.intake.models import QuestionnaireResponse
-from patients.intake.queries import questionnaire_of
+from patients.intake.queries import frozen_answers, questionnaire_of
 from patients.intake.rules import Questionnaire, load_questionnaire
 from patients.registry.models import Patient
 from patients.registry.rules import age_on
@@ -89,8 +89,7 @@ def engine_answers(response: QuestionnaireResponse, modality: str, reference_on:
 
     The age is counted from the birth date on record: what was typed beside it can be a slip, the record was checked.
     """
-    answers = {key: given["value"] for key, given in (response.snapshot or {}).items()}
-    return answers | {
+    return frozen_answers(response) | {
         "age_years": age_on(response.patient.born_on, reference_on),
         "modality": modality,
         "reference_date": reference_on.isoformat(),

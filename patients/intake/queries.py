@@ -87,8 +87,23 @@ def latest_rows(response: QuestionnaireResponse) -> dict[str, Answer]:
 
 
 def latest_answers(response: QuestionnaireResponse) -> dict[str, object]:
-    """Return the value that counts for each question answered; an unanswered question has no key."""
+    """Return the value that counts for each question answered in this form; an unanswered question has no key.
+
+    For a form being filled in. An amended response has rows for the amended questions alone: what stands of a frozen
+    one is in its snapshot (`frozen_answers`).
+    """
     return {key: row.value for key, row in latest_rows(response).items()}
+
+
+def frozen_answers(response: QuestionnaireResponse) -> dict[str, object]:
+    """Return the values of a frozen response: what skip logic hid reads "not_applicable", the unanswered has no key."""
+    return {key: entry["value"] for key, entry in (response.snapshot or {}).items()}
+
+
+def answers_in_force(patient: Patient) -> dict[str, object]:
+    """Return the frozen values of the patient's answers in force, amended or not; {} before any are sent in."""
+    response = completed_response(patient)
+    return frozen_answers(response) if response is not None else {}
 
 
 def open_response(patient: Patient) -> QuestionnaireResponse | None:

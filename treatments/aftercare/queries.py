@@ -17,7 +17,7 @@ from clinic.staff.models import OnCall, User
 from clinic.staff.queries import on_call_ladder, staff_who_may
 from clinic.staff.states import Permission
 from clinic.worklist.models import Task
-from patients.intake.queries import completed_response, latest_answers
+from patients.intake.queries import answers_in_force
 from patients.registry.models import Patient
 from treatments.aftercare.models import AdverseEvent, CheckIn, CheckInAnswer, Escalation
 from treatments.aftercare.rules import Calendar, Triage, TriagePack, grade, parse_triage, questions_for
@@ -70,8 +70,7 @@ def day_of(session: TreatmentSession, at: datetime) -> int:
 
 def history_of(session: TreatmentSession) -> frozenset[str]:
     """Return what grading knows of the patient and the treatment beside the answers."""
-    response = completed_response(session.patient)
-    answers = latest_answers(response) if response is not None else {}
+    answers = answers_in_force(session.patient)
     known = {
         "cold_sores": answers.get("cold_sores") == "yes",
         "skin_type_4_6": str(answers.get("fst_confirmed")) in {"4", "5", "6"},

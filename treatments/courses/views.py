@@ -20,7 +20,7 @@ from clinic.staff.http import StaffRequest
 from clinic.staff.states import Permission
 from patients.candidacy.models import CandidacyDecision
 from patients.candidacy.states import ALLOWING
-from patients.intake.queries import completed_response, latest_answers
+from patients.intake.queries import answers_in_force
 from patients.registry.models import Patient
 from treatments.courses.actions import change_course_plan, end_course, hold_course, plan_course, resume_course
 from treatments.courses.forms import ChangeForm, NewCourseForm, WhyForm
@@ -60,8 +60,7 @@ def _open_decisions(patient: Patient) -> list[CandidacyDecision]:
 
 def _initial(patient: Patient, decisions: list[CandidacyDecision]) -> dict[str, Any]:
     """Return where the patient asked to be treated, and the only laser if there is only one."""
-    response = completed_response(patient)
-    wanted = latest_answers(response).get("treatment_areas") if response else None
+    wanted = answers_in_force(patient).get("treatment_areas")
     known = set(BodyArea.objects.values_list("key", flat=True))
     return {
         "areas": [area for area in wanted if area in known] if isinstance(wanted, list) else [],

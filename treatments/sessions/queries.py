@@ -21,7 +21,7 @@ from patients.candidacy.queries import decision_in_force, open_flags
 from patients.candidacy.states import DecisionKind
 from patients.consent.queries import consent_in_force
 from patients.consent.states import ConsentScope
-from patients.intake.queries import completed_response, latest_answers
+from patients.intake.queries import answers_in_force
 from treatments.booking.models import Appointment
 from treatments.booking.states import PENDING, AppointmentStatus
 from treatments.courses.queries import consent_plan, earliest_next
@@ -201,8 +201,7 @@ def context_of(session: TreatmentSession, area: str, laterality: str = "") -> Co
         else []
     )
     modality = Modality.objects.filter(key=session.modality).first()
-    response = completed_response(session.patient)
-    answers = latest_answers(response) if response is not None else {}
+    answers = answers_in_force(session.patient)
     skin_type = str(answers.get("fst_confirmed") or "")
     return Context(
         modality=session.modality,
