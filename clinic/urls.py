@@ -21,6 +21,7 @@ urlpatterns = [
     path("", include("treatments.protocols.urls")),
     path("", include("treatments.booking.urls")),
     path("", include("treatments.sessions.urls")),
+    path("", include("treatments.visits.urls")),
     path("", include("treatments.journey.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
