@@ -23,6 +23,10 @@
     return parseFloat(getComputedStyle(grid).getPropertyValue("--dg-row")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
   }
 
+  // In a week the columns are days: their first rows are as far apart as the days are.
+  const startOf = (card, rows, over, column) =>
+    Number(card.dataset.start) + rows * 300 + Number(over.dataset.opens) - Number(column.dataset.opens);
+
   function begin() {
     held.isOn = true;
     held.card.classList.add("is-dragged");
@@ -87,7 +91,7 @@
       }) || held.over;
       const shift = held.over.getBoundingClientRect().left - held.column.getBoundingClientRect().left;
       card.style.transform = `translate(${shift}px, ${held.rows * held.row}px)`;
-      tip.textContent = clock(Number(card.dataset.start) + held.rows * 300, day.dataset.zone);
+      tip.textContent = clock(startOf(card, held.rows, held.over, held.column), day.dataset.zone);
     }
     tip.style.left = `${event.clientX + 14}px`;
     tip.style.top = `${event.clientY - 8}px`;
@@ -118,8 +122,8 @@
     if (sizes) {
       values.minutes = Number(card.dataset.work) + rows * 5;
     } else {
-      values.starts_at = Number(card.dataset.start) + rows * 300;
-      if (over !== column) values[over.dataset.kind] = over.dataset.ref;
+      values.starts_at = startOf(card, rows, over, column);
+      if (over.dataset.ref !== column.dataset.ref) values[over.dataset.kind] = over.dataset.ref;
     }
     card.setAttribute("aria-busy", "true");
     const path = `${card.getAttribute("href")}${sizes ? "length" : "drop"}/`;

@@ -266,3 +266,35 @@ def test_escape_lets_go_of_a_visit_where_it_was(pia, place, bo, noon):
     assert pia.locator(".is-dragged, .dg-visit[style]").count() == 0
     ana.refresh_from_db()
     assert ana.version == 1
+
+
+def test_who_comes_tomorrow_is_rung_and_the_week_shows_it(pia, open_phone, place, bo, noon, look):
+    ana = book(make_patient(place, phone="+442079460123"), bo, noon + timedelta(days=1), at=noon)
+    book(make_patient(place, "Ben", "Okafor"), bo, noon + timedelta(days=1, hours=1), at=noon)
+    pia.goto("/today/")
+    pia.get_by_role("link", name="Confirm tomorrow").click()
+    row = pia.locator(f"#ring-{ana.ref}")
+    row.get_by_label("Note of the call").fill("Comes with her sister")
+    row.get_by_role("button", name="Left a message").click()
+    row.get_by_text("Comes with her sister").wait_for()
+    row.get_by_role("button", name="Confirmed").click()
+    row.get_by_role("button", name="Undo").wait_for()
+    ana.refresh_from_db()
+    assert ana.confirmed_by_name == "Pia Desk"
+    look(pia, "confirmations-1280")
+
+    pia.goto("/diary/")
+    pia.get_by_role("link", name="Week", exact=True).click()
+    pia.wait_for_url("**/diary/week/**")
+    day = timezone.now().astimezone(place.zone)
+    pia.goto(f"/diary/week/?day={day + timedelta(days=1):%Y-%m-%d}")
+    card_of(pia, ana).get_by_text("Confirmed").first.wait_for(state="attached")
+    look(pia, "week-1280")
+
+    phone = open_phone()
+    phone.context.add_cookies([cookie for cookie in pia.context.cookies() if cookie["name"] == "sessionid"])
+    for page, name in (("/today/", "today"), ("/confirmations/", "confirmations"), ("/diary/", "diary")):
+        phone.goto(page)
+        phone.wait_for_load_state("networkidle")
+        look(phone, f"{name}-390")
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390

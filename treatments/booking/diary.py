@@ -186,6 +186,8 @@ class Column:
     away: tuple[Block, ...]
     gaps: tuple[Gap, ...]
     cards: tuple[Card, ...]
+    opens: int  # the instant of the first row
+    now_row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,9 @@ def diary_of(location: Location, day: date, by: Kind, at: datetime, *, private: 
     held = _held_by_thing(visits, by)
     quarters = _quarters(frame, location, day, at)
     columns = tuple(
-        _column(thing, by, location, frame, hours, absences[thing.pk], held[thing.pk], lines, quarters)
+        _column(
+            thing, by, location, frame, hours, absences[thing.pk], held[thing.pk], lines, quarters, _now_row(frame, at)
+        )
         for thing in things
     )
     return Diary(
@@ -347,6 +351,7 @@ def _column(
     own: Sequence[Held],
     lines: dict[UUID, Line],
     quarters: Sequence[_Quarter],
+    now_row: int | None = None,
 ) -> Column:
     open_spans = hours.get(thing.pk if by == "practitioner" else None, [])
     busy = merged([held.span for held in own if held.visit.status in CLAIMING] + absences)
@@ -359,6 +364,8 @@ def _column(
         away=tuple(_blocks(frame, merged(absences))),
         gaps=tuple(_gaps(quarters, open_spans, busy)),
         cards=tuple(_cards(frame, location, own, by, lines)),
+        opens=frame.opens,
+        now_row=now_row,
     )
 
 

@@ -49,6 +49,7 @@ from treatments.booking.queries import practitioners_at, visits_of_day
 from treatments.booking.resizing import resize_appointment
 from treatments.booking.rules import Kind, clock_label
 from treatments.booking.states import UNDO, AppointmentStatus, CallOutcome, SlotTaken, StaleVersion, Step
+from treatments.booking.week import things_at, week_of
 from treatments.plan.rules import UNDO as UNDO_WINDOW
 
 PRIVATE = "private"  # session key: names are hidden while others can see the screen
@@ -144,6 +145,45 @@ def _grid_context(request: StaffRequest) -> dict[str, Any]:
         "diary": shown,
         "columns": _drawn(request, shown),
         "kinds": KINDS,
+        "looks": LOOKS.values(),
+    }
+
+
+@staff(Permission.SEE_TODAY)
+@require_safe
+def diary_week(request: StaffRequest) -> HttpResponse:
+    """A week of one clinician, room or device, a column a day."""
+    if request.location is None:
+        return _nowhere(request)
+    return render(request, "treatments/booking/week.html", _week_context(request))
+
+
+@staff(Permission.SEE_TODAY)
+@require_safe
+def diary_week_grid(request: StaffRequest) -> HttpResponse:
+    """The week's grid alone, for pages that look again; 304 while nothing has changed."""
+    if request.location is None:
+        return HttpResponse(status=204)
+    context = _week_context(request)
+    return _unless_same(request, context["etag"], "treatments/booking/_grid.html", context)
+
+
+def _week_context(request: StaffRequest) -> dict[str, Any]:
+    day, by = _day(request), request.GET.get("by", "practitioner")
+    kind: Kind = next((key for key, _label in KINDS if key == by), "practitioner")
+    things = things_at(request.location, kind)
+    asked = request.GET.get("ref", "")
+    thing = next((each for each in things if str(each.ref) == asked), things[0] if things else None)
+    monday = day - timedelta(days=day.weekday())
+    context = {**_day_context(request, day), "kinds": KINDS, "by": kind, "things": things, "thing": thing, "etag": ""}
+    if thing is None:
+        return {**context, "looks": LOOKS.values()}
+    shown = week_of(request.location, monday, thing, kind, timezone.now(), private=_private(request))
+    return {
+        **context,
+        "diary": shown,
+        "etag": shown.etag,
+        "columns": _drawn(request, shown),
         "looks": LOOKS.values(),
     }
 
@@ -489,7 +529,7 @@ def appointment_resize(request: StaffRequest, ref: UUID) -> HttpResponse:
         except Refused as refused:
             refusal = refused.for_people
     else:
-        refusal = next(iter(form.errors.values()))[0]
+        refusal = str(next(iter(form.errors.values()))[0])
     if not refusal:
         end = clock_label(sized.ends_at, sized.location.zone)
         said = _("%(who)s: until %(time)s now.") % {"who": _shown_name(request, sized), "time": end}
@@ -603,7 +643,7 @@ def appointment_called(request: StaffRequest, ref: UUID) -> HttpResponse:
         except Refused as refused:
             refusal = refused.for_people
     else:
-        refusal = next(iter(form.errors.values()))[0]
+        refusal = str(next(iter(form.errors.values()))[0])
     day = _local_day(visit.starts_at, visit.location)
     if request.htmx:
         rows = to_ring(visit.location, day, timezone.now(), private=_private(request))
