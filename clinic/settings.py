@@ -197,6 +197,7 @@ CELERY_BEAT_SCHEDULE = {
     "watch-escalations": {"task": "aftercare.watch_escalations", "schedule": 30.0, "options": {"expires": 29}},
     # Whatever changed beneath a booked visit, its messages follow within the minute.
     "set-messages-right": {"task": "journey.set_messages_right", "schedule": 60.0, "options": {"expires": 59}},
+    "sweep-waitlist": {"task": "waitlist.sweep", "schedule": 30.0, "options": {"expires": 29}},
     "rescreen-by-new-rules": {"task": "workshop.rescreen", "schedule": 30.0, "options": {"expires": 29}},
 }
 
@@ -209,8 +210,22 @@ EMAIL_USE_TLS = flag("SMTP_STARTTLS", PRODUCTION)  # asked for means required: n
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = text("MAIL_FROM", None if PRODUCTION else "Afterglow Clinic <hello@afterglow.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-SMS_GATEWAY = text("SMS_GATEWAY", "file")  # file: texts are appended to SMS_FILE; none: no texts are sent
+# http, twilio: gateways; file: texts are appended to SMS_FILE; none: no texts are sent
+SMS_GATEWAY = text("SMS_GATEWAY", "file")
+if SMS_GATEWAY not in {"file", "none", "http", "twilio"}:
+    raise ImproperlyConfigured("SMS_GATEWAY must be http, twilio, file or none.")
 SMS_FILE = Path(text("SMS_FILE", str(DATA_DIR / "sms.jsonl")))
+SMS_TIMEOUT = 10  # seconds for each answer; a look-up may follow, and a claim lasts 90
+SMS_HTTP_URL = text("SMS_HTTP_URL", None if SMS_GATEWAY == "http" else "")
+SMS_HTTP_TOKEN = text("SMS_HTTP_TOKEN", "").strip()  # sent as "Authorization: Bearer …"
+TWILIO_ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", None if SMS_GATEWAY == "twilio" else "")
+TWILIO_AUTH_TOKEN = text("TWILIO_AUTH_TOKEN", None if SMS_GATEWAY == "twilio" else "").strip()
+TWILIO_FROM = text("TWILIO_FROM", None if SMS_GATEWAY == "twilio" else "")  # a number, or a messaging service: MG…
+TWILIO_URL = text("TWILIO_URL", "https://api.twilio.com").rstrip("/")  # another for Twilio's other regions
+for _address in (SMS_HTTP_URL, TWILIO_URL):
+    _host = urlsplit(_address).hostname
+    if _address and not _address.startswith("https://") and _host not in {"localhost", "127.0.0.1", "::1"}:
+        raise ImproperlyConfigured("SMS_HTTP_URL and TWILIO_URL must start with https://: texts tell who is a patient.")
 MAILBOX_DIR = Path(text("MAILBOX_DIR", str(DATA_DIR / "mailbox")))  # where the demo's own SMTP server puts letters
 
 # --- sign-in ------------------------------------------------------------------------------------------------------

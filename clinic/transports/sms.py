@@ -1,28 +1,31 @@
-"""Text messages. `file` appends them to a file, for the demo and for clinics that send none; `none` sends nothing."""
+"""Text messages: `http` and `twilio` are gateways, `file` appends to a file (the demo), `none` sends nothing."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
 
+from clinic.transports.sms_http import NO_NUMBER, HttpGateway, is_mobile
+from clinic.transports.sms_twilio import Twilio
 from clinic.transports.states import Failed, Receipt, Retry, Sent, Unknown
 
 _LATELY = 1_000_000  # bytes
-_NUMBER = re.compile(r"\+[1-9]\d{5,14}")
 
 
 class SmsGateway(Protocol):
-    """Anything that takes texts over. `key` names the message: a gateway that keeps keys never sends one twice."""
+    """Anything that takes texts over. `key` names the message: a gateway that keeps keys never sends one twice.
+
+    `unsure_since` says that this text may have left already, and since when: a gateway that can look does so first.
+    """
 
     repeats_safely: bool
 
-    def send(self, *, to: str, text: str, key: str, at: datetime) -> Receipt: ...
+    def send(self, *, to: str, text: str, key: str, at: datetime, unsure_since: datetime | None = None) -> Receipt: ...
 
 
 class FileGateway:
@@ -33,9 +36,9 @@ class FileGateway:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def send(self, *, to: str, text: str, key: str, at: datetime) -> Receipt:
-        if not _NUMBER.fullmatch(to):
-            return Failed("This is not a mobile number.")
+    def send(self, *, to: str, text: str, key: str, at: datetime, unsure_since: datetime | None = None) -> Receipt:
+        if not is_mobile(to):
+            return Failed(NO_NUMBER)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._holds(key):
@@ -65,4 +68,13 @@ class FileGateway:
 
 def sms_gateway() -> SmsGateway | None:
     """Return the gateway of the settings, None where the clinic sends no texts."""
-    return FileGateway(Path(settings.SMS_FILE)) if settings.SMS_GATEWAY == "file" else None
+    match settings.SMS_GATEWAY:
+        case "file":
+            return FileGateway(Path(settings.SMS_FILE))
+        case "http":
+            return HttpGateway(settings.SMS_HTTP_URL, settings.SMS_HTTP_TOKEN)
+        case "twilio":
+            return Twilio(
+                settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN, settings.TWILIO_FROM, settings.TWILIO_URL
+            )
+    return None

@@ -159,7 +159,8 @@ def _release_expired(at: datetime) -> None:
             _to(message, _again_or_give_up(message, "The sender stopped before it left", at), at)
         else:
             answer = "The sender stopped while it was being handed over."
-            _attempt(message, Channel(message.sent_channel), Tried.UNKNOWN, answer, at).save()
+            # Noted at the time it may have left: a look-up at the gateway begins there, however long nobody was here.
+            _attempt(message, Channel(message.sent_channel), Tried.UNKNOWN, answer, message.handed_at).save()
             _to(message, _after_unknown(message, answer, at), at)
     _save(rows)
 
@@ -358,7 +359,21 @@ def _hand_over(ready: Ready, now: datetime) -> Receipt:
     gateway = sms_gateway()
     if gateway is None:
         return Retry("The clinic sends no texts.", gateway_down=True)
-    return gateway.send(to=ready.route.address, text=ready.written.text, key=str(ready.message.ref), at=now)
+    return gateway.send(
+        to=ready.route.address,
+        text=ready.written.text,
+        key=str(ready.message.ref),
+        at=now,
+        unsure_since=_unsure_since(ready.message),
+    )
+
+
+def _unsure_since(message: Message) -> datetime | None:
+    """Return when it may first have left as a text, None if every try so far is known to have come to nothing."""
+    if not message.attempts:
+        return None
+    unsure = message.deliveries.filter(outcome=Tried.UNKNOWN, channel=Channel.SMS)
+    return unsure.order_by("at").values_list("at", flat=True).first()
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------
@@ -429,12 +444,13 @@ def _after_unknown(message: Message, answer: str, now: datetime) -> Verdict:
     """A gateway that keeps keys is asked again with the same key; others once, if repeating does no harm."""
     in_time = now < message.not_after and message.attempts < MAX_TRIES
     gateway = sms_gateway() if message.sent_channel == Channel.SMS else smtp()
+    wait = next_attempt(message.attempts, seed=str(message.ref))
     if in_time and gateway is not None and gateway.repeats_safely:
-        return Verdict(MessageStatus.PLANNED, "Not known whether it was taken: asked again with its key.", try_at=now)
+        reason = "Not known whether it was taken: asked again with its key."
+        return Verdict(MessageStatus.PLANNED, reason, try_at=now + wait)
     was_unknown = message.deliveries.filter(outcome=Tried.UNKNOWN).count() > 1
     has_link = bool(message.link_scope)
     if in_time and may_repeat(purpose=message.purpose, has_link=has_link, was_unknown=was_unknown):
-        wait = next_attempt(message.attempts, seed=str(message.ref))
         return Verdict(MessageStatus.PLANNED, f"It may have arrived ({answer}). Sent once more.", try_at=now + wait)
     return Verdict(MessageStatus.UNKNOWN, f"It may have arrived: {answer}", call=message.is_important or has_link)
 
