@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("treatments.courses.urls")),
     path("", include("treatments.protocols.urls")),
     path("", include("treatments.booking.urls")),
+    path("", include("treatments.waitlist.urls")),
     path("", include("treatments.sessions.urls")),
     path("", include("treatments.visits.urls")),
     path("", include("treatments.journey.urls")),

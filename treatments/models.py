@@ -4,6 +4,7 @@ from treatments.aftercare.models import AdverseEvent, CheckIn, CheckInAnswer, Es
 from treatments.booking.models import Appointment, Claim, VisitCall
 from treatments.courses.models import Course
 from treatments.sessions.models import Addendum, FitnessAnswers, FitnessCheck, SessionPass, TreatmentSession
+from treatments.waitlist.models import WaitlistEntry, WaitlistOffer
 
 __all__ = [
     "Addendum",
@@ -19,4 +20,6 @@ __all__ = [
     "SessionPass",
     "TreatmentSession",
     "VisitCall",
+    "WaitlistEntry",
+    "WaitlistOffer",
 ]

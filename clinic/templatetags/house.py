@@ -31,6 +31,7 @@ LEVELS = {"debug": "quiet", "info": "calm", "success": "good", "warning": "warn"
 PLACES = (
     ("today", _("Today"), "today", "see_today"),
     ("diary", _("Diary"), "diary", "see_today"),
+    ("waitlist", _("Waitlist"), "clock", "book"),
     ("readiness", _("Readiness"), "readiness", "see_today"),
     ("enquiries", _("Enquiries"), "enquiries", "handle_enquiries"),
     ("patients", _("Patients"), "patients", "see_patients"),

@@ -22,6 +22,7 @@ class LinkScope(TextChoices):
     FITNESS = "fitness", "Check before the visit"
     VISIT = "visit", "Appointment"
     HEALING = "healing", "My healing"
+    OFFER = "offer", "A time that is free"
 
 
 # How long an unopened link lives, in days.
@@ -32,5 +33,6 @@ LINK_DAYS: dict[str, int] = {
     LinkScope.FITNESS: 4,
     LinkScope.VISIT: 90,
     LinkScope.HEALING: 200,
+    LinkScope.OFFER: 2,
 }
 MAX_TRIES = 5  # wrong birth dates before a link locks

@@ -41,6 +41,7 @@ LANDING = {
     LinkScope.FITNESS: "fitness",
     LinkScope.VISIT: "my_visit",
     LinkScope.HEALING: "healing",
+    LinkScope.OFFER: "my_offer",
 }
 
 

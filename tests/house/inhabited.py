@@ -27,9 +27,11 @@ from patients.workshop.actions import start_draft
 from tests.factories.people import make_location, make_patient, make_user
 from tests.factories.screenings import make_screening
 from tests.factories.treating import RECORD, make_clinic, make_visit, treated_area
+from tests.factories.visits import get_type
 from treatments.aftercare.actions import answer_checkin, finish_treatment, record_adverse_event
 from treatments.aftercare.models import Escalation
 from treatments.sessions.actions import open_session
+from treatments.waitlist.actions import join_waitlist, offer_time
 
 BY = Actor.task("house")
 # A name that stands in no template: where it shows, a patient shows.
@@ -105,11 +107,28 @@ class House:
             LinkScope.FITNESS: (self.patient, self.appointment.about),
             LinkScope.VISIT: (self.patient, self.appointment.about),
             LinkScope.HEALING: (self.patient, self.done.about),
+            LinkScope.OFFER: (self.patient, self.waiting.offers.get().about),
         }
         return {
             scope: issue_link(patient=patient, scope=scope, about=what, by=BY, at=self.at)[0]
             for scope, (patient, what) in about.items()
         }
+
+    @cached_property
+    def waiting(self):
+        """Somebody on the waitlist, to whom a time is offered."""
+        day = self.at.date()
+        entry = join_waitlist(
+            patient=self.patient,
+            type=get_type("review"),
+            location=self.location,
+            earliest_on=day,
+            latest_on=day + timedelta(days=20),
+            by=BY,
+            at=self.at,
+        )
+        offer_time(entry=entry, by=BY, at=self.at)
+        return entry
 
     token = "a-token-that-never-was"
     nobody = uuid.UUID("00000000-0000-4000-8000-000000000000")

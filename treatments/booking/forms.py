@@ -19,7 +19,7 @@ from patients.registry.forms import RefusableForm
 from patients.registry.models import Patient
 from treatments.booking.queries import devices_for, practitioners_at, rooms_at
 from treatments.booking.rules import first_instant
-from treatments.booking.states import CallOutcome, CancelReason
+from treatments.booking.states import DESK_REASONS, CallOutcome
 from treatments.courses.models import Course
 from treatments.courses.queries import courses_of
 from treatments.courses.states import CourseStatus
@@ -245,7 +245,7 @@ class MoveForm(WhenForm):
 class CancelForm(RefusableForm):
     """Why a visit is off. The patient is told that it is; the reason stays with us."""
 
-    reason = forms.ChoiceField(label=_("Why is it cancelled?"), choices=CancelReason.choices, widget=forms.RadioSelect)
+    reason = forms.ChoiceField(label=_("Why is it cancelled?"), choices=DESK_REASONS, widget=forms.RadioSelect)
 
 
 class CallForm(forms.Form):

@@ -104,6 +104,11 @@ class CancelReason(TextChoices):
     NOT_READY = "not_ready", "Not ready for treatment"
     CLINIC = "clinic", "The clinic cancelled"
     MISTAKE = "mistake", "Booked by mistake"
+    NOT_TAKEN = "not_taken", "The offered time was not taken"
+
+
+# What the desk may say; a time that was offered and not taken ends by itself.
+DESK_REASONS = [choice for choice in CancelReason.choices if choice[0] != CancelReason.NOT_TAKEN]
 
 
 # --- how booking is refused ---------------------------------------------------------------------------------------

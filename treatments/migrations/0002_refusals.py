@@ -4,6 +4,8 @@ from django.db import migrations
 
 NEVER_DELETED = [
     "treatments_appointment",
+    "treatments_waitlistentry",
+    "treatments_waitlistoffer",
     "treatments_visitcall",
     "treatments_treatmentsession",
     "treatments_sessionpass",
