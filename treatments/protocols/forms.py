@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from clinic.packs.models import RulePack
-from treatments.protocols.queries import rehearsable
+from treatments.protocols.queries import rehearsable, title_of
 from treatments.protocols.rules import odd_wall_time
 
 
@@ -22,8 +22,8 @@ class _ProtocolField(forms.ModelChoiceField):
 
     def label_from_instance(self, obj: RulePack) -> str:
         if obj.status == "draft":
-            return f"{obj.name}: draft by {obj.drafted_by}"
-        return f"{obj.name}: version {obj.version}, in force"
+            return f"{title_of(obj)}: draft by {obj.drafted_by}"
+        return f"{title_of(obj)}: version {obj.version}, in force"
 
 
 class RehearsalForm(forms.Form):

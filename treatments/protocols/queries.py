@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 
+from clinic.packfile import PackError
 from clinic.packs.models import RulePack
 from clinic.packs.states import PackKind, PackStatus
 from clinic.premises.models import Location
@@ -46,6 +47,14 @@ def rehearsable() -> QuerySet[RulePack]:
     """Return the care protocols in force and the drafts of them."""
     rows = RulePack.objects.filter(kind=PackKind.CARE, status__in=[PackStatus.PUBLISHED, PackStatus.DRAFT])
     return rows.select_related("drafted_by").order_by("name", "-status", "-version")
+
+
+def title_of(pack: RulePack) -> str:
+    """Return what a care protocol calls itself; a draft that cannot be read has only the name of its pack."""
+    try:
+        return parse_protocol(pack.body, str(pack)).title
+    except PackError:
+        return pack.name
 
 
 def rehearsed(pack: RulePack, starts_at: datetime, zone: ZoneInfo, location: Location) -> list[Rehearsed]:
