@@ -29,10 +29,8 @@ from treatments.booking.states import CancelReason
 from treatments.courses.models import Course
 from treatments.waitlist.models import WaitlistEntry, WaitlistOffer
 from treatments.waitlist.queries import hold_of, standing_of
-from treatments.waitlist.rules import Hold
+from treatments.waitlist.rules import ANY_TIME, Hold
 from treatments.waitlist.states import AlreadyWaiting, EntryStatus, NotOffered, OfferOver, OfferStatus
-
-ANY_TIME = (time(0), time(23, 59))
 
 
 def join_waitlist(

@@ -1,6 +1,5 @@
 import uuid
 from calendar import day_abbr
-from datetime import time
 
 from django.db import models
 from django.db.models import F, Q
@@ -11,7 +10,7 @@ from clinic.staff.models import Practitioner, User
 from patients.registry.models import Patient
 from treatments.booking.models import Appointment
 from treatments.courses.models import Course
-from treatments.waitlist.rules import Wishes
+from treatments.waitlist.rules import ANY_TIME, Wishes
 from treatments.waitlist.states import ENTRY_TRANSITIONS, OFFER_TRANSITIONS, EntryStatus, OfferStatus
 
 
@@ -37,8 +36,8 @@ class WaitlistEntry(models.Model):
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
     practitioners = models.ManyToManyField(Practitioner, related_name="+", blank=True)
     weekdays = models.JSONField(default=list, help_text="0 = Monday; none means any day.")
-    not_before = models.TimeField(default=time(0))
-    not_after = models.TimeField(default=time(23, 59))
+    not_before = models.TimeField(default=ANY_TIME[0])
+    not_after = models.TimeField(default=ANY_TIME[1])
     earliest_on = models.DateField()
     latest_on = models.DateField()
     note = models.CharField(max_length=400, blank=True)
@@ -65,6 +64,12 @@ class WaitlistEntry(models.Model):
     @property
     def days_in_words(self) -> str:
         return ", ".join(day_abbr[each] for each in self.weekdays) or "any day"
+
+    @property
+    def hours_in_words(self) -> str:
+        if (self.not_before, self.not_after) == ANY_TIME:
+            return "at any time"
+        return f"{self.not_before:%H:%M} – {self.not_after:%H:%M}"
 
     @property
     def wishes(self) -> Wishes:

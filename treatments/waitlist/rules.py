@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 HOLD = timedelta(hours=2)
 SHORTEST_HOLD = timedelta(minutes=30)
 LEAD = timedelta(hours=2)
+# The wishes of somebody who could come at any time of the day.
+ANY_TIME = (time(0), time(23, 59))
 # How far ahead free times are looked for, in days.
 DAYS_AHEAD = 30
 

@@ -214,3 +214,11 @@ def test_only_a_post_answers_on_the_patients_page(place, bo, client):
     assert "It is yours" in client.get(page).content.decode()
     assert client.post(page, {"answer": "no"}).status_code == 409
     assert states() == ["accepted"]
+
+
+def test_wishes_are_said_in_words(place, bo):
+    any_time = wait(make_patient(place), between=(time(0), time(23, 59)))
+    mornings = wait(make_patient(place, "Eva", "Moss"), weekdays=[4, 0], between=(time(9), time(12)))
+
+    assert (any_time.days_in_words, any_time.hours_in_words) == ("any day", "at any time")
+    assert (mornings.days_in_words, mornings.hours_in_words) == ("Mon, Fri", "09:00 – 12:00")
