@@ -25,7 +25,7 @@
 
   // In a week the columns are days: their first rows are as far apart as the days are.
   const startOf = (card, rows, over, column) =>
-    Number(card.dataset.start) + rows * 300 + Number(over.dataset.opens) - Number(column.dataset.opens);
+    Number(card.dataset.start) + rows * 300 + Number(over.dataset.first) - Number(column.dataset.first);
 
   function begin() {
     held.isOn = true;

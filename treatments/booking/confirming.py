@@ -1,7 +1,8 @@
-"""Who to ring before a day of visits: each with a telephone, the last message and the last call."""
+"""Who to ring before a day of visits: each with a telephone, the last message and the calls so far."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,7 +17,7 @@ from treatments.booking.diary import name_of
 from treatments.booking.models import VisitCall
 from treatments.booking.queries import DayVisit, visits_of_day
 from treatments.booking.rules import clock_label
-from treatments.booking.states import CallOutcome, Step
+from treatments.booking.states import Step
 
 # A visit in one of these is worth a call, or has had its answer.
 RUNG = frozenset({Step.BOOKED, Step.CONFIRMED})
@@ -31,7 +32,7 @@ class Ring:
     starts: str
     phone: str
     message: Message | None
-    call: VisitCall | None
+    calls: tuple[VisitCall, ...]
 
     @property
     def is_open(self) -> bool:
@@ -40,10 +41,6 @@ class Ring:
     @property
     def step_label(self) -> str:
         return self.visit.step.label
-
-    @property
-    def was_tried(self) -> bool:
-        return self.call is not None and self.call.outcome != CallOutcome.CONFIRMED
 
 
 def to_ring(location: Location, day: date, at: datetime, *, private: bool) -> list[Ring]:
@@ -61,7 +58,7 @@ def to_ring(location: Location, day: date, at: datetime, *, private: bool) -> li
             starts=clock_label(visit.starts_at, location.zone),
             phone="" if private else phones.get(visit.patient_ref, ""),
             message=messages.get(f"appointment:{visit.ref}"),
-            call=calls.get(visit.ref),
+            calls=tuple(calls[visit.ref]),
         )
         for visit in visits
     ]
@@ -85,6 +82,10 @@ def _messages(visits: Iterable[DayVisit], at: datetime) -> dict[str, Message]:
     return {message.about: message for message in rows}
 
 
-def _calls(visits: Iterable[DayVisit]) -> dict[UUID, VisitCall]:
+def _calls(visits: Iterable[DayVisit]) -> dict[UUID, list[VisitCall]]:
+    """Return of each visit its calls, the first first: what was said stays in sight."""
+    found: dict[UUID, list[VisitCall]] = defaultdict(list)
     rows = VisitCall.objects.filter(appointment__ref__in=[visit.ref for visit in visits]).select_related("appointment")
-    return {call.appointment.ref: call for call in rows.order_by("called_at", "id")}
+    for call in rows.order_by("called_at", "id"):
+        found[call.appointment.ref].append(call)
+    return found

@@ -138,6 +138,7 @@ def test_tomorrows_list_has_the_number_and_keeps_what_came_of_the_call(desk, pla
     assert "No answer, Tue 10:05, Pia Desk: Try after six" in row
     done = text(desk.post(f"/visits/{visit.ref}/call/", {"outcome": "confirmed"}, **HTMX))
     assert "Undo" in done
+    assert "Try after six" in done  # what was said stays in sight
     visit.refresh_from_db()
     assert (visit.step, visit.confirmed_by_name) == (Step.CONFIRMED, "Pia Desk")
     assert "1 visit, 0 to confirm" in text(desk.get("/confirmations/"))
