@@ -81,7 +81,7 @@ def _opening(location: Location, day: date, opens: time) -> int:
     return int(first_instant(datetime.combine(day, opens), location.zone).timestamp())
 
 
-def _common(location: Location, days: list[tuple]) -> tuple[time, int]:  # type: ignore[type-arg]
+def _common(location: Location, days: list[tuple]) -> tuple[time, int]:
     """Return the wall time at which the week's columns begin, and their rows: enough for every day of it."""
     frames = [(day, _frame(location, day, hours, own)) for day, hours, own in days if hours or own]
     if not frames:
