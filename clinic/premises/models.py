@@ -30,6 +30,10 @@ class Location(models.Model):
     phone = models.CharField(max_length=32)
     emergency_number = models.CharField(max_length=16)
     out_of_hours = models.TextField(help_text="What a patient reads about who answers when the clinic is closed.")
+    change_notice_hours = models.PositiveSmallIntegerField(
+        default=24,
+        help_text="How long before a visit its patient may still move or cancel it alone. The clinic's own decision.",
+    )
     is_active = models.BooleanField(default=True)
     staff = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="locations", blank=True)
     objects = LocationQuerySet.as_manager()

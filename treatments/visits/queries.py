@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from email.utils import parseaddr
 
 from django.conf import settings
 
+from clinic.catalogue.states import VisitKind
 from patients.messaging.difference import CANCELLED, CONFIRMATION, CORRECTION
 from patients.messaging.enclosures import CalendarFile
 from patients.messaging.models import Message
 from patients.messaging.states import MessageStatus
 from patients.registry.models import SecureLink
 from treatments.booking.models import Appointment
-from treatments.booking.rules import clock_label
+from treatments.booking.queries import devices_for, free_times
+from treatments.booking.rules import clock_label, grid
 from treatments.booking.states import CLAIMING, AppointmentStatus
-from treatments.visits.rules import Entry, Person, calendar_text
+from treatments.courses.queries import earliest_next
+from treatments.visits.rules import Entry, Person, calendar_text, is_in_time
+
+OFFERED_DAYS = 30
 
 _CARRIERS = frozenset({CONFIRMATION, CORRECTION, CANCELLED})
 
@@ -71,6 +76,7 @@ class Shown:
     starts: str
     state: str
     prepare: list[str]
+    may_change: bool
 
     @property
     def is_coming(self) -> bool:
@@ -92,6 +98,7 @@ def shown(visit: Appointment, at: datetime) -> Shown:
         starts=clock_label(visit.starts_at, visit.location.zone),
         state=_state(visit, at),
         prepare=_prepare(visit, at),
+        may_change=may_change(visit, at),
     )
 
 
@@ -124,6 +131,68 @@ def _prepare(visit: Appointment, at: datetime) -> list[str]:
     )
     lines = [line for message in told for line in message.context.get("do_now", ()) if isinstance(line, str)]
     return list(dict.fromkeys(lines))
+
+
+# --- changing it ------------------------------------------------------------------------------------------------------
+
+
+def may_change(visit: Appointment, at: datetime) -> bool:
+    """Return True while the patient may move or cancel the visit alone."""
+    return visit.status == AppointmentStatus.BOOKED and is_in_time(
+        visit.starts_at, visit.location.change_notice_hours, at
+    )
+
+
+def may_choose(visit: Appointment, starts_at: datetime, at: datetime) -> bool:
+    """Return True for a time a patient may ask for: on the grid, within the days offered, with the clinic's notice.
+
+    Whether it is free is for booking to say.
+    """
+    zone = visit.location.zone
+    day, today = starts_at.astimezone(zone).date(), at.astimezone(zone).date()
+    return (
+        is_in_time(starts_at, visit.location.change_notice_hours, at)
+        and day < today + timedelta(days=OFFERED_DAYS)
+        and starts_at.timestamp() in grid(day, day, zone)
+    )
+
+
+@dataclass(frozen=True)
+class FreeDay:
+    """A local day with the times at which the visit could be."""
+
+    day: date
+    times: list[tuple[datetime, str]]
+
+
+def free_days(visit: Appointment, at: datetime) -> list[FreeDay]:
+    """Return when the visit could be instead, with the same practitioner, in the next 30 days; days with none left out.
+
+    Not before the first date on which the skin may be treated again.
+    """
+    zone, location = visit.location.zone, visit.location
+    modality = visit.course.modality if visit.course else ""
+    first = at.astimezone(zone).date()
+    last = first + timedelta(days=OFFERED_DAYS - 1)
+    if visit.type.kind == VisitKind.TREATMENT and modality:
+        first = max(first, earliest_next(visit.patient, modality)[0] or first)
+    if first > last:
+        return []
+    starts = free_times(
+        type=visit.sized_type,
+        location=location,
+        first=first,
+        last=last,
+        practitioners=[visit.practitioner_id],
+        devices=[device.pk for device in devices_for(location, visit.type, modality)],
+        not_before=at,
+        leaving_out=visit.pk,
+    )
+    days: dict[date, list[tuple[datetime, str]]] = {}
+    for starts_at in dict.fromkeys(start.starts_at for start in starts):
+        if starts_at != visit.starts_at and may_choose(visit, starts_at, at):
+            days.setdefault(starts_at.astimezone(zone).date(), []).append((starts_at, clock_label(starts_at, zone)))
+    return [FreeDay(day, times) for day, times in days.items()]
 
 
 def visit_behind(link: SecureLink) -> Appointment | None:

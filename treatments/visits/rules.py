@@ -1,14 +1,19 @@
-"""A visit as a calendar file (RFC 5545). Pure."""
+"""A visit as a calendar file (RFC 5545), and until when its patient may change it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 PRODUCT = "-//Afterglow//Visits//EN"
 LINE_OCTETS = 75
 _ESCAPES = {"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"}
+
+
+def is_in_time(starts_at: datetime, notice_hours: int, at: datetime) -> bool:
+    """Return True while the visit is at least the clinic's notice away."""
+    return at + timedelta(hours=notice_hours) <= starts_at
 
 
 @dataclass(frozen=True)
