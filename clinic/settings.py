@@ -222,10 +222,9 @@ TWILIO_ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", None if SMS_GATEWAY == "twilio" 
 TWILIO_AUTH_TOKEN = text("TWILIO_AUTH_TOKEN", None if SMS_GATEWAY == "twilio" else "").strip()
 TWILIO_FROM = text("TWILIO_FROM", None if SMS_GATEWAY == "twilio" else "")  # a number, or a messaging service: MG…
 TWILIO_URL = text("TWILIO_URL", "https://api.twilio.com").rstrip("/")  # another for Twilio's other regions
-for _address in (SMS_HTTP_URL, TWILIO_URL):
-    _host = urlsplit(_address).hostname
-    if _address and not _address.startswith("https://") and _host not in {"localhost", "127.0.0.1", "::1"}:
-        raise ImproperlyConfigured("SMS_HTTP_URL and TWILIO_URL must start with https://: texts tell who is a patient.")
+_address = {"http": SMS_HTTP_URL, "twilio": TWILIO_URL}.get(SMS_GATEWAY, "https://")
+if not _address.startswith("https://") and urlsplit(_address).hostname not in {"localhost", "127.0.0.1", "::1"}:
+    raise ImproperlyConfigured("SMS_HTTP_URL and TWILIO_URL must start with https://: texts tell who is a patient.")
 MAILBOX_DIR = Path(text("MAILBOX_DIR", str(DATA_DIR / "mailbox")))  # where the demo's own SMTP server puts letters
 
 # --- sign-in ------------------------------------------------------------------------------------------------------
