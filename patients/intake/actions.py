@@ -568,8 +568,11 @@ def _amended(
     at: datetime,
 ) -> dict[str, dict[str, object]]:
     """Return the snapshot with the new answers: skip logic is asked anew, for the hidden as for the shown."""
+    # A question without a condition was never hidden: there the patient said that it does not apply, and that stays.
     entries: dict[str, dict[str, object]] = {
-        key: dict(entry) for key, entry in snapshot.items() if entry["value"] != Special.NOT_APPLICABLE
+        key: dict(entry)
+        for key, entry in snapshot.items()
+        if entry["value"] != Special.NOT_APPLICABLE or questionnaire.by_key[key].ask_if is None
     }
     entries.update({key: {"value": value, "at": at.isoformat(), "by": by.name} for key, value in given.items()})
     whole = questionnaire.with_not_applicable({key: entry["value"] for key, entry in entries.items()})

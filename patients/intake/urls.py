@@ -1,12 +1,14 @@
 from django.urls import path
 
-from patients.intake import views
+from patients.intake import copy_views, views
 
 # The screens of the questionnaire have any name: "done" and "submit" belong to candidacy, whose addresses come first.
 urlpatterns = [
     path("enquire/", views.enquiry_new, name="enquiry_new"),
     path("enquire/thanks/", views.enquiry_thanks, name="enquiry_thanks"),
     path("l/<str:token>/again/", views.link_renew, name="link_renew"),
+    path("answers/<uuid:ref>/", copy_views.answers_copy, name="answers_copy"),
+    path("answers/<uuid:ref>/export/", copy_views.answers_export, name="answers_export"),
     path("enquiries/", views.enquiries, name="enquiries"),
     path("enquiries/<uuid:ref>/", views.enquiry, name="enquiry"),
     path("enquiries/<uuid:ref>/contacted/", views.enquiry_contacted, name="enquiry_contacted"),

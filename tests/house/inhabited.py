@@ -178,6 +178,10 @@ class House:
         return asked_groups(questionnaire_of(self.response), {})[0].key
 
     @cached_property
+    def frozen(self):
+        return self.screening.response
+
+    @cached_property
     def screening(self):
         return make_screening(self.patient, at=self.at, cold_sores="yes")
 
