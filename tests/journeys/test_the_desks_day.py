@@ -97,6 +97,7 @@ def test_booking_with_the_keyboard_alone(pia, place, bo, noon):
     pia.goto("/diary/")
     pia.keyboard.press("n")
     pia.wait_for_url("**/book/**")
+    pia.wait_for_function("document.activeElement.id === 'book-q'")  # the page puts the cursor there once it is drawn
     pia.keyboard.type("rey")
     found = pia.get_by_role("link", name="REYES, Ana")
     found.wait_for()
