@@ -10,8 +10,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clinic.settings")
 app = Celery("afterglow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
-    ["patients.messaging", "patients.candidacy", "patients.workshop", "treatments.aftercare", "treatments.journey",
-        "treatments.waitlist"],
+    [
+        "patients.messaging",
+        "patients.candidacy",
+        "patients.workshop",
+        "treatments.aftercare",
+        "treatments.journey",
+        "treatments.waitlist",
+    ],
     related_name="tasks",
 )
 
