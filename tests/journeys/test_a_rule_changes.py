@@ -63,7 +63,8 @@ def test_a_longer_sun_window_is_drafted_tried_published_and_reopens_a_decision(d
     desk.get_by_role("link", name="Rules", exact=True).click()
     look(desk, "rules-desk")
     desk.get_by_role("link", name="Candidacy rules").click()
-    desk.get_by_text("60 rules of 60").wait_for()  # the page's own script counts them, and listens from then on
+    desk.get_by_text("60 rules of 60").wait_for()
+    desk.wait_for_load_state()  # its scripts listen for keys
     desk.keyboard.press("/")
     desk.keyboard.type("sun exposure")
     desk.get_by_text("60 rules of 60").wait_for(state="detached")
