@@ -25,8 +25,8 @@ from treatments.booking.queries import devices_for, free_times, rooms_at, shape_
 from treatments.booking.rules import Kind, Part, Start, clock_label, phases, refusals
 from treatments.booking.standing import Wish, facts_of
 from treatments.booking.states import (
+    ANNOUNCED,
     CLAIMING,
-    PENDING,
     UNDO,
     AppointmentStatus,
     CancelReason,
@@ -164,7 +164,7 @@ def accept_proposal(*, appointment: Appointment, by: Actor, at: datetime) -> App
         raise NotHere(f"{wish.practitioner} no longer sees patients.", field="practitioner")
     _pass_gates(wish, _away(wish, resources, _held_then(wish, resources)), "", by, at)
     fresh = _moved_to(fresh, AppointmentStatus.BOOKED, by, at, booked_at=at)
-    _reconcile(fresh, visit=True, by=by, at=at)
+    _reconcile(fresh, by=by, at=at)
     return fresh
 
 
@@ -220,7 +220,7 @@ def _book(
         overridden=overridden,
     )
     if status == AppointmentStatus.BOOKED:
-        _reconcile(appointment, visit=True, by=by, at=at)
+        _reconcile(appointment, by=by, at=at)
     return appointment
 
 
@@ -303,7 +303,7 @@ def _move(
         practitioner=wish.practitioner,
         overridden=overridden,
     )
-    messages = _reconcile(fresh, visit=True, by=by, at=at, reason="The visit was moved.")
+    messages = _reconcile(fresh, by=by, at=at, reason="The visit was moved.")
     return Moved(fresh, _moved_sentence(fresh, messages), messages)
 
 
@@ -316,7 +316,7 @@ def cancel_appointment(*, appointment: Appointment, reason: str, by: Actor, at: 
     fresh = lock(appointment)
     fresh = _moved_to(fresh, AppointmentStatus.CANCELLED, by, at, reason=reason, cancel_reason=CancelReason(reason))
     _release(fresh)
-    _reconcile(fresh, visit=False, by=by, at=at, reason=f"{CancelReason(reason).label}.")
+    _reconcile(fresh, by=by, at=at, reason=f"{CancelReason(reason).label}.")
     return fresh
 
 
@@ -338,7 +338,7 @@ def mark_noshow(*, appointment: Appointment, by: Actor, at: datetime) -> Appoint
         raise NotYet(f"The visit begins at {clock_label(fresh.starts_at, fresh.location.zone)}.")
     fresh = _moved_to(fresh, AppointmentStatus.NOSHOW, by, at)
     _release(fresh)
-    _reconcile(fresh, visit=False, by=by, at=at, reason="The patient did not come.")
+    _reconcile(fresh, by=by, at=at, reason="The patient did not come.")
     return fresh
 
 
@@ -377,7 +377,7 @@ def _undo(wish: Wish, appointment: Appointment, by: Actor, at: datetime) -> Appo
     fresh = _moved_to(fresh, target, by, at, arrived_at=None, in_room_at=None)
     if was_free:
         fresh.claims.update(active=True)
-        _reconcile(fresh, visit=True, by=by, at=at)
+        _reconcile(fresh, by=by, at=at)
     return fresh
 
 
@@ -386,7 +386,7 @@ def enter_in_error(*, appointment: Appointment, reason: str, by: Actor, at: date
     """The visit was never meant; it stays on record as an error and holds nothing."""
     fresh = _moved_to(lock(appointment), AppointmentStatus.ENTERED_IN_ERROR, by, at, reason=reason)
     _release(fresh)
-    _reconcile(fresh, visit=False, by=by, at=at, reason="Entered in error.")
+    _reconcile(fresh, by=by, at=at, reason="Entered in error.")
     return fresh
 
 
@@ -394,7 +394,7 @@ def enter_in_error(*, appointment: Appointment, reason: str, by: Actor, at: date
 def replan_visit(*, appointment: Appointment, by: Actor, at: datetime) -> Reconciled:
     """The messages of a visit to come say what is true now: after a decision, a task or a protocol has changed."""
     fresh = lock(appointment)
-    return _reconcile(fresh, visit=fresh.status in PENDING, by=by, at=at, reason="What the visit needs has changed.")
+    return _reconcile(fresh, by=by, at=at, reason="What the visit needs has changed.")
 
 
 def next_free(wish: Wish, at: datetime) -> list[Start]:
@@ -685,12 +685,12 @@ def _save(appointment: Appointment, by: Actor, at: datetime, **fields: object) -
     appointment.save(update_fields=list(fields))
 
 
-def _reconcile(appointment: Appointment, *, visit: bool, by: Actor, at: datetime, reason: str = "") -> Reconciled:
+def _reconcile(appointment: Appointment, *, by: Actor, at: datetime, reason: str = "") -> Reconciled:
     return reconcile_plan(
         about=appointment.about,
         patient=appointment.patient,
         location=appointment.location,
-        visit=visit_of(appointment) if visit else None,
+        visit=visit_of(appointment) if appointment.status in ANNOUNCED else None,
         by=by,
         at=at,
         reason=reason,

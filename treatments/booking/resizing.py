@@ -83,5 +83,5 @@ def _resize(
     _save(fresh, by, at, minutes_work=own, ends_at=wish.ends_at, **_override_fields(fresh, overridden, why, by))
     _claim(fresh, resources)
     record(action="appointment.resized", subject=fresh, by=by, at=at, was_minutes=was, minutes=minutes)
-    _reconcile(fresh, visit=True, by=by, at=at, reason="The length of the visit was changed.")
+    _reconcile(fresh, by=by, at=at, reason="The length of the visit was changed.")
     return fresh

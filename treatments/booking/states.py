@@ -37,6 +37,8 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 CLAIMING = frozenset({_S.PROPOSED, _S.BOOKED, _S.ARRIVED, _S.FULFILLED})
 # A visit in one of these is still to come, or under way.
 PENDING = frozenset({_S.PROPOSED, _S.BOOKED, _S.ARRIVED})
+# Messages are planned for a visit in one of these: a time that is only held for somebody is announced by its offer.
+ANNOUNCED = PENDING - {_S.PROPOSED}
 # One click takes a visit from the first back to the second.
 UNDO: dict[str, str] = {_S.ARRIVED: _S.BOOKED, _S.NOSHOW: _S.BOOKED}
 

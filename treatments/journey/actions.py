@@ -16,7 +16,7 @@ from patients.messaging.states import UNSENT
 from treatments.booking.actions import replan_visit
 from treatments.booking.models import Appointment
 from treatments.booking.queries import visit_of
-from treatments.booking.states import PENDING
+from treatments.booking.states import ANNOUNCED
 from treatments.plan.actions import Wish, differing
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def set_messages_right(*, by: Actor, at: datetime) -> Repaired:
 
 def _coming(at: datetime) -> Iterator[list[Appointment]]:
     rows = (
-        Appointment.objects.filter(status__in=PENDING, starts_at__gt=at)
+        Appointment.objects.filter(status__in=ANNOUNCED, starts_at__gt=at)
         .select_related("patient", "location", "type", "course")
         .order_by("pk")
     )

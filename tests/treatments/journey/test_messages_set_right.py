@@ -17,7 +17,8 @@ from patients.registry.models import Patient
 from tests.factories.people import NOW, make_location, make_patient, make_practitioner
 from tests.factories.smtp import SmtpServer
 from tests.factories.visits import BY, book, utc
-from treatments.booking.actions import cancel_appointment
+from treatments.booking.actions import cancel_appointment, replan_visit
+from treatments.booking.models import Appointment
 from treatments.booking.queries import visit_of
 from treatments.journey.actions import Repaired, set_messages_right
 from treatments.journey.tasks import set_coming_messages_right
@@ -57,6 +58,16 @@ def test_when_nothing_changed_nothing_is_touched(visits):
 
     assert set_right() == Repaired(looked_at=3)
     assert list(Message.objects.order_by("pk").values()) == before
+
+
+def test_a_time_that_is_only_held_is_announced_by_nobody(visits):
+    held = Appointment.objects.filter(pk=visits[0].pk)
+    Message.objects.filter(about=visits[0].about).delete()
+    held.update(status="proposed")
+
+    assert set_right() == Repaired(looked_at=2)
+    replan_visit(appointment=held.get(), by=BY, at=LATER)
+    assert not Message.objects.filter(about=visits[0].about).exists()
 
 
 def test_ten_rows_deleted_by_hand_are_all_planned_again(visits):
