@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install demo test lint lock bench
+.PHONY: install demo test faults lint lock bench
 
 
 $(VENV)/.run: requirements.txt
@@ -23,6 +23,11 @@ demo: install
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+# Workers, broker and database killed under 10,000 messages: half an hour. AFTERGLOW_FAULTS=short takes minutes.
+faults: $(VENV)/.dev
+	AFTERGLOW_FAULTS=$${AFTERGLOW_FAULTS:-full} $(BIN)/python -m pytest -n 0 -s tests/faults \
+		tests/patients/messaging/test_races.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -12,7 +12,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     [
         "patients.messaging",
+        "patients.replies",
         "patients.candidacy",
+        "patients.expiry",
         "patients.workshop",
         "treatments.aftercare",
         "treatments.journey",

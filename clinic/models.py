@@ -3,7 +3,7 @@
 from clinic.audit.models import AuditEvent, AuditLink
 from clinic.catalogue.models import AppointmentType, BodyArea, Concern, Modality
 from clinic.packs.models import RulePack
-from clinic.premises.models import Absence, Device, Location, OpeningHours, Resource, Room
+from clinic.premises.models import Absence, DatedHours, Device, Location, OpeningHours, Resource, Room
 from clinic.staff.models import Authorisation, OnCall, Practitioner, User
 from clinic.worklist.models import Task
 
@@ -15,6 +15,7 @@ __all__ = [
     "Authorisation",
     "BodyArea",
     "Concern",
+    "DatedHours",
     "Device",
     "Location",
     "Modality",

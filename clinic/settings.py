@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -194,11 +195,18 @@ CELERY_ENABLE_UTC = True
 # The beat is only the hand that moves: what is due stands in the tables.
 CELERY_BEAT_SCHEDULE = {
     "dispatch-due-messages": {"task": "messaging.dispatch_due_messages", "schedule": 15.0, "options": {"expires": 14}},
+    # What a gateway reported while the sender still had the message in hand.
+    "apply-receipts": {"task": "replies.apply_receipts", "schedule": 15.0, "options": {"expires": 14}},
     "watch-escalations": {"task": "aftercare.watch_escalations", "schedule": 30.0, "options": {"expires": 29}},
     # Whatever changed beneath a booked visit, its messages follow within the minute.
     "set-messages-right": {"task": "journey.set_messages_right", "schedule": 60.0, "options": {"expires": 59}},
+    # And each night every message is compared with what should be, also where nothing seems to have changed.
+    "check-messages": {"task": "journey.check_messages", "schedule": crontab(hour=2, minute=30)},
     "sweep-waitlist": {"task": "waitlist.sweep", "schedule": 30.0, "options": {"expires": 29}},
     "rescreen-by-new-rules": {"task": "workshop.rescreen", "schedule": 30.0, "options": {"expires": 29}},
+    # Answers grow old at midnight, and each location has its own.
+    "let-answers-expire": {"task": "expiry.let_answers_expire", "schedule": 3600.0, "options": {"expires": 3500}},
+    "ask-again-before-visits": {"task": "journey.ask_again", "schedule": 600.0, "options": {"expires": 590}},
 }
 
 # --- mail and text gateways ---------------------------------------------------------------------------------------
@@ -218,13 +226,22 @@ SMS_FILE = Path(text("SMS_FILE", str(DATA_DIR / "sms.jsonl")))
 SMS_TIMEOUT = 10  # seconds for each answer; a look-up may follow, and a claim lasts 90
 SMS_HTTP_URL = text("SMS_HTTP_URL", None if SMS_GATEWAY == "http" else "")
 SMS_HTTP_TOKEN = text("SMS_HTTP_TOKEN", "").strip()  # sent as "Authorization: Bearer …"
+SMS_HTTP_SECRET = text(
+    "SMS_HTTP_SECRET", ""
+).strip()  # signs what that gateway tells us; without it nothing is believed
 TWILIO_ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", None if SMS_GATEWAY == "twilio" else "")
 TWILIO_AUTH_TOKEN = text("TWILIO_AUTH_TOKEN", None if SMS_GATEWAY == "twilio" else "").strip()
 TWILIO_FROM = text("TWILIO_FROM", None if SMS_GATEWAY == "twilio" else "")  # a number, or a messaging service: MG…
+# Twilio answers STOP and START itself unless an account had that switched off; then we do.
+TWILIO_CONFIRMS_STOP = flag("TWILIO_CONFIRMS_STOP", True)
 TWILIO_URL = text("TWILIO_URL", "https://api.twilio.com").rstrip("/")  # another for Twilio's other regions
+# Where gateways report delivery and bring replies. They can reach no other address than a public one.
+SMS_CALLBACK_URL = text("SMS_CALLBACK_URL", PUBLIC_URL if PUBLIC_URL.startswith("https://") else "").rstrip("/")
 _address = {"http": SMS_HTTP_URL, "twilio": TWILIO_URL}.get(SMS_GATEWAY, "https://")
 if not _address.startswith("https://") and urlsplit(_address).hostname not in {"localhost", "127.0.0.1", "::1"}:
     raise ImproperlyConfigured("SMS_HTTP_URL and TWILIO_URL must start with https://: texts tell who is a patient.")
+# What a gateway takes a minute, where it says so; 0: all there are. After an outage a day's messages wait at once.
+SENDS_A_MINUTE = {"email": int(text("SMTP_A_MINUTE", "0")), "sms": int(text("SMS_A_MINUTE", "0"))}
 MAILBOX_DIR = Path(text("MAILBOX_DIR", str(DATA_DIR / "mailbox")))  # where the demo's own SMTP server puts letters
 
 # --- sign-in ------------------------------------------------------------------------------------------------------
@@ -306,12 +323,19 @@ WHITENOISE_USE_FINDERS = not PRODUCTION
 MEDIA_ROOT = Path(text("MEDIA_ROOT", str(DATA_DIR / "media")))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 400
+DATA_UPLOAD_MAX_NUMBER_FILES = 4  # a form here sends one or two
+FILE_UPLOAD_HANDLERS = [
+    "clinic.pictures.uploads.CappedUpload",  # first: what is too large goes neither to memory nor to disk
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"masked": {"()": "clinic.masked.MaskTokens"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["masked"]}},
+    "formatters": {"masked": {"()": "clinic.masked.Masked", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "masked"}},
+    # Django would mail errors to ADMINS, with everything that was typed: they stay in the log.
+    "loggers": {"django": {"handlers": []}},
     "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "INFO" if PRODUCTION else "WARNING")},
 }

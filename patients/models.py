@@ -2,9 +2,12 @@
 
 from patients.candidacy.models import CandidacyDecision, Flag, Screening
 from patients.consent.models import Consent, ConsentWording
-from patients.intake.models import Answer, Enquiry, QuestionnaireResponse
-from patients.messaging.models import DeliveryAttempt, Message, OptOut, Reply, SenderPulse
+from patients.enquiries.models import Enquiry
+from patients.intake.models import Answer, QuestionnaireResponse
+from patients.messaging.models import DeliveryAttempt, DeliveryReceipt, GatewayMinute, Message, OptOut, SenderPulse
+from patients.photos.models import Photo
 from patients.registry.models import ContactPoint, Patient, PatientContact, RelatedPerson, SecureLink
+from patients.replies.models import Conversation, Reply
 
 __all__ = [
     "Answer",
@@ -12,13 +15,17 @@ __all__ = [
     "Consent",
     "ConsentWording",
     "ContactPoint",
+    "Conversation",
     "DeliveryAttempt",
+    "DeliveryReceipt",
     "Enquiry",
     "Flag",
+    "GatewayMinute",
     "Message",
     "OptOut",
     "Patient",
     "PatientContact",
+    "Photo",
     "QuestionnaireResponse",
     "RelatedPerson",
     "Reply",

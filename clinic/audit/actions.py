@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -11,6 +12,13 @@ from django.db import models, transaction
 
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor, Outcome
+from clinic.rows import insert
+
+# How one statement that acts on many rows records them all: what follows is a SELECT of these columns, a row an act.
+INTO_TRAIL = (
+    "INSERT INTO clinic_auditevent (at, actor_kind, actor_id, actor_name, action, subject_type, subject_id,"
+    " patient_ref, outcome, detail)"
+)
 
 
 def record(
@@ -29,14 +37,38 @@ def record(
     from the subject: a patient's `ref`, `subject.patient.ref` or `subject.patient_ref`. Raises RuntimeError outside a
     transaction: an act and its trace stand or fall together.
     """
+    event = trace(action=action, subject=subject, by=by, at=at, outcome=outcome, patient_ref=patient_ref, **detail)
+    record_all([event])
+    return event
+
+
+def record_all(events: Iterable[AuditEvent]) -> None:
+    """The audit trail holds all these acts, in the order given: one statement, however many they are.
+
+    Raises RuntimeError outside a transaction, as `record` does.
+    """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("record() outside a transaction: the act and its trace must stand or fall together.")
+    insert(list(events))
+
+
+def trace(
+    *,
+    action: str,
+    subject: models.Model | str,
+    by: Actor,
+    at: datetime,
+    outcome: Outcome = Outcome.DONE,
+    patient_ref: uuid.UUID | None = None,
+    **detail: object,
+) -> AuditEvent:
+    """Return the event of an act, for `record_all`; nothing is stored yet."""
     if isinstance(subject, models.Model):
         subject_type, subject_id = subject._meta.model_name or "", str(getattr(subject, "ref", None) or subject.pk)
         patient_ref = patient_ref or _patient_ref(subject)
     else:
         subject_type, _, subject_id = subject.partition(":")
-    return AuditEvent.objects.create(
+    return AuditEvent(
         at=at,
         actor_kind=by.kind,
         actor_id=by.id,

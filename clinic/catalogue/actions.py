@@ -10,6 +10,7 @@ from clinic.audit.actions import record
 from clinic.audit.states import Actor
 from clinic.catalogue.models import AppointmentType, BodyArea, Concern, Modality
 from clinic.catalogue.rules import Catalogue
+from clinic.transitions import lock
 
 
 @transaction.atomic
@@ -52,3 +53,18 @@ def load_catalogue(*, catalogue: Catalogue, by: Actor, at: datetime) -> None:
         }
         AppointmentType.objects.update_or_create(key=kind.key, defaults=facts, create_defaults=facts | choices)
     record(action="catalogue.loaded", subject="catalogue", by=by, at=at)
+
+
+@transaction.atomic
+def set_lead_days(*, type: AppointmentType, days: int | None, by: Actor, at: datetime) -> AppointmentType:
+    """Such a visit is booked at least so many days ahead from now on; None while the clinic has not decided.
+
+    Visits that stand already stay. The same again changes nothing.
+    """
+    fresh = lock(type)
+    if fresh.lead_days == days:
+        return fresh
+    was, fresh.lead_days = fresh.lead_days, days
+    fresh.save(update_fields=["lead_days"])
+    record(action="appointment_type.lead_days", subject=fresh, by=by, at=at, was=was, now=days)
+    return fresh

@@ -1,6 +1,8 @@
 from django.db import models
 from django.db.models import Q
 
+from clinic.catalogue.states import MOST_LEAD_DAYS
+
 
 class Modality(models.Model):
     """A kind of laser treatment. `group` is AFL, NAFL, PICO or FULL; evidence is never shared across groups."""
@@ -68,11 +70,22 @@ class AppointmentType(models.Model):
     needs_room = models.BooleanField(default=True)
     modality_group = models.CharField(max_length=4, blank=True, help_text="A device of that group is claimed.")
     is_bookable_online = models.BooleanField(default=False)
+    lead_days = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="How many days before it such a visit must be booked; null while the clinic has not decided.",
+    )
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         ordering = ["position", "key"]
-        constraints = [models.CheckConstraint(condition=Q(minutes_work__gt=0), name="appointment_type_takes_time")]
+        constraints = [
+            models.CheckConstraint(condition=Q(minutes_work__gt=0), name="appointment_type_takes_time"),
+            models.CheckConstraint(
+                condition=Q(lead_days__isnull=True) | Q(lead_days__range=(0, MOST_LEAD_DAYS)),
+                name="appointment_type_lead_within_months",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.label

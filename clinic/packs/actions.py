@@ -85,6 +85,32 @@ def draft_from(*, pack: RulePack, by: Actor, at: datetime) -> RulePack:
 
 
 @transaction.atomic
+def draft_beside(*, pack: RulePack, name: str, body: str, by: Actor, at: datetime) -> RulePack:
+    """The author has an open draft under a name of its own, beside the pack it was taken from.
+
+    For what is not in force under that name yet; an open draft of theirs is left as it is. The caller has checked the
+    text. Raises MayNotPublish.
+    """
+    author = _publisher(by)
+    _lock_open(pack)
+    mine = RulePack.objects.filter(kind=pack.kind, name=name, status=PackStatus.DRAFT, drafted_by=author).first()
+    if mine is not None:
+        return mine
+    draft = RulePack.objects.create(
+        kind=pack.kind,
+        name=name,
+        version=_next_version(pack.kind, name),
+        body=body,
+        sha256=hashlib.sha256(body.encode()).hexdigest(),
+        created_at=at,
+        changed_at=at,
+        drafted_by=author,
+    )
+    record(action="rulepack.drafted", subject=draft, by=by, at=at, started_from=pack, version=draft.version)
+    return draft
+
+
+@transaction.atomic
 def change_draft(*, pack: RulePack, body: str, shown: str, by: Actor, at: datetime) -> RulePack:
     """The author's draft has this text. `shown` is the sha256 of the text the author had before their eyes.
 
@@ -192,7 +218,7 @@ def _in_force(rows: list[RulePack]) -> RulePack | None:
 
 def _check_shown(draft: RulePack, shown: str) -> None:
     if draft.sha256 != shown:
-        raise StaleDraft(draft.drafted_by.display_name if draft.drafted_by else "")
+        raise StaleDraft(draft.drafted_by.display_name if draft.drafted_by else "", draft.changed_at)
 
 
 def _next_version(kind: str, name: str) -> int:

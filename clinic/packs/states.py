@@ -1,6 +1,9 @@
+from datetime import datetime, tzinfo
+
 from django.db.models import TextChoices
 
 from clinic.audit.states import Refused
+from clinic.clock import day_and_clock
 
 
 class PackKind(TextChoices):
@@ -10,6 +13,7 @@ class PackKind(TextChoices):
     TRIAGE = "triage", "Check-in triage"
     SESSIONS = "sessions", "Treatment settings"
     CONSENT = "consent", "Consent wording"
+    LETTER = "letter", "Letter"
 
 
 class PackStatus(TextChoices):
@@ -47,10 +51,18 @@ class NotYourDraft(Refused):
 
 
 class StaleDraft(Refused):
-    """The text changed since it was shown."""
+    """The text changed since it was shown: `who` did it, `at` that instant."""
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, at: datetime | None) -> None:
+        self.who, self.at = who, at
         super().__init__(f"{who} changed this draft since you opened the page. Look at it again, then save.")
+
+    def on_the_clock(self, zone: tzinfo) -> str:
+        """Return the sentence with the time as a wall clock there shows it."""
+        if self.at is None:
+            return self.for_people
+        when = day_and_clock(self.at, zone)
+        return f"{self.who} changed this draft on {when}, after you opened the page. Look at it again, then save."
 
 
 class SecondPersonNeeded(Refused):

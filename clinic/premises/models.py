@@ -2,6 +2,7 @@ import uuid
 import zoneinfo
 
 from django.conf import settings
+from django.contrib.postgres.functions import RandomUUID
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
@@ -33,6 +34,12 @@ class Location(models.Model):
     change_notice_hours = models.PositiveSmallIntegerField(
         default=24,
         help_text="How long before a visit its patient may still move or cancel it alone. The clinic's own decision.",
+    )
+    online_booking = models.BooleanField(
+        default=False, help_text="Visitors of the public pages may book a consultation here."
+    )
+    online_lead_hours = models.PositiveSmallIntegerField(
+        default=24, help_text="How long before a consultation a visitor may still book it. The clinic's own decision."
     )
     is_active = models.BooleanField(default=True)
     staff = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="locations", blank=True)
@@ -129,9 +136,46 @@ class OpeningHours(models.Model):
         return f"{self.location}, weekday {self.weekday}: {self.opens}-{self.closes}"
 
 
+class DatedHours(models.Model):
+    """What holds on one day instead of the weekday's hours: for the location, or for one practitioner there.
+
+    Without times: closed, or not working. Several rows are the spans of one day; the database refuses two that
+    overlap, and any beside a row without times.
+    """
+
+    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="dated_hours")
+    practitioner = models.ForeignKey(
+        Practitioner, on_delete=models.CASCADE, null=True, blank=True, related_name="dated_hours"
+    )
+    day = models.DateField()
+    opens = models.TimeField(null=True)
+    closes = models.TimeField(null=True)
+    reason = models.CharField(max_length=200)
+    set_at = models.DateTimeField()
+    set_by_name = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["location", "day", "opens"]
+        verbose_name_plural = "dated hours"
+        indexes = [models.Index(fields=["location", "day"], name="dated_hours_by_day")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(opens__isnull=True, closes__isnull=True)
+                | Q(opens__isnull=False, closes__isnull=False, closes__gt=F("opens")),
+                name="dated_hours_close_after_opening",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="dated_hours_say_why"),
+        ]
+
+    def __str__(self) -> str:
+        what = f"{self.opens:%H:%M}-{self.closes:%H:%M}" if self.opens and self.closes else "closed"
+        return f"{self.practitioner or self.location}, {self.day}: {what}"
+
+
 class Absence(models.Model):
     """A resource cannot be used: leave, closure of a room, a device away for service."""
 
+    ref = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), unique=True, editable=False)
     resource = models.ForeignKey(Resource, on_delete=models.CASCADE, related_name="absences")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()

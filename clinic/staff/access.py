@@ -30,6 +30,11 @@ def public(view: View) -> View:
     return mark(view, "public")
 
 
+def signed(view: View) -> View:
+    """Only a gateway that signs its calls may use the view, which itself checks the signature and refuses others."""
+    return mark(view, "signed")
+
+
 def staff(permission: Permission) -> Callable[[View], View]:
     """Only signed-in staff whose role holds the permission may open the view; a refusal leaves an audit event."""
 

@@ -29,3 +29,14 @@ def set_roles(*, user: User, roles: Iterable[Role], by: Actor, at: datetime) -> 
     user.groups.set(Group.objects.filter(name__in=names))
     record(action="user.roles_set", subject=user, by=by, at=at, roles=names)
     return User.objects.get(pk=user.pk)
+
+
+@transaction.atomic
+def set_single_keys(*, user: User, on: bool, by: Actor, at: datetime) -> User:
+    """Single letters are shortcuts for this person, or are not, in every browser they sign in with."""
+    user = User.objects.select_for_update().get(pk=user.pk)
+    if user.uses_single_keys != on:
+        user.uses_single_keys = on
+        user.save(update_fields=["uses_single_keys"])
+        record(action="user.single_keys_set", subject=user, by=by, at=at, on=on)
+    return user

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from clinic.audit.states import Actor
 from clinic.staff.models import User
@@ -13,3 +14,9 @@ class StaffRequest(HttpRequest):
     actor: Actor
     location: Any
     htmx: Any
+
+
+def back_to(request: StaffRequest, otherwise: str) -> str:
+    """Return where the form wants to go back to, if that is a page of ours."""
+    wanted = request.POST.get("next", "")
+    return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}) else otherwise

@@ -56,7 +56,7 @@ class Doorkeeper:
         library = library_of(name)
         if name in CLOSED or (library is None and not hasattr(view, "access")):
             raise PermissionDenied
-        if library in {"account", "mfa"} or getattr(view, "access", "") == "public":
+        if library in {"account", "mfa"} or getattr(view, "access", "") in {"public", "signed"}:
             return None
         return self._second_factor(request)
 

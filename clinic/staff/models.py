@@ -34,6 +34,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("may open the admin", default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    uses_single_keys = models.BooleanField(
+        default=True, help_text="Single letters are shortcuts; off for who speaks to the machine (WCAG 2.1.4)."
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["name"]

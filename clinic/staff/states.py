@@ -20,6 +20,7 @@ class Permission(TextChoices):
     EDIT_PATIENTS = "edit_patients", "Register and correct patients, send links"
     HANDLE_ENQUIRIES = "handle_enquiries", "Work through enquiries"
     BOOK = "book", "Book, move and cancel visits"
+    REARRANGE = "rearrange", "Take a clinician, device, room or the place out for a time and rearrange its visits"
     SEE_CHART = "see_chart", "See medical answers, decisions and records"
     DECIDE = "decide", "Decide candidacy"
     TREAT = "treat", "Record treatments and sign them off"
@@ -27,6 +28,7 @@ class Permission(TextChoices):
     ANSWER_ALARMS = "answer_alarms", "Acknowledge and close alarms"
     SEE_MESSAGES = "see_messages", "See messages and why each is in its state"
     SEND_MESSAGES = "send_messages", "Send, hold and resend messages"
+    READ_REPLIES = "read_replies", "Read what patients write back and answer it"
     SEE_TASKS = "see_tasks", "See and finish tasks"
     PUBLISH_PACKS = "publish_packs", "Draft and publish rules, questionnaires and protocols"
     MANAGE_STAFF = "manage_staff", "Manage staff, roles and premises"
@@ -41,6 +43,7 @@ _DESK = frozenset(
         Permission.EDIT_PATIENTS,
         Permission.HANDLE_ENQUIRIES,
         Permission.BOOK,
+        Permission.REARRANGE,
         Permission.SEE_ALARMS,
         Permission.SEE_MESSAGES,
         Permission.SEND_MESSAGES,
@@ -48,6 +51,7 @@ _DESK = frozenset(
     }
 )
 _CLINICIAN = _DESK | {
+    Permission.READ_REPLIES,
     Permission.SEE_CHART,
     Permission.DECIDE,
     Permission.TREAT,
@@ -56,7 +60,7 @@ _CLINICIAN = _DESK | {
 }
 
 ROLE_TABLE: dict[Role, frozenset[Permission]] = {
-    Role.FRONT_DESK: _DESK,
+    Role.FRONT_DESK: _DESK | {Permission.READ_REPLIES},
     Role.CLINICIAN: _CLINICIAN,
     Role.LEAD_CLINICIAN: _CLINICIAN | {Permission.PUBLISH_PACKS, Permission.SEE_AUDIT},
     # A manager runs the clinic without reading anybody's health.

@@ -1,16 +1,7 @@
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 
 from clinic.staff.access import public
-
-
-@public
-def home(request: HttpRequest) -> HttpResponse:
-    """The front door: visitors may ask about treatment; staff go on to their day."""
-    if request.user.is_authenticated:
-        return redirect(settings.LOGIN_REDIRECT_URL)
-    return render(request, "clinic/staff/home.html")
 
 
 @public

@@ -32,14 +32,20 @@ PLACES = (
     ("today", _("Today"), "today", "see_today"),
     ("diary", _("Diary"), "diary", "see_today"),
     ("waitlist", _("Waitlist"), "clock", "book"),
+    ("disruptions", _("Out of use"), "hold", "rearrange"),
     ("readiness", _("Readiness"), "readiness", "see_today"),
     ("enquiries", _("Enquiries"), "enquiries", "handle_enquiries"),
     ("patients", _("Patients"), "patients", "see_patients"),
     ("review_queue", _("Review"), "review", "see_chart"),
     ("alarms", _("Alarms"), "alarms", "see_alarms"),
     ("messages", _("Messages"), "messages", "see_messages"),
+    ("replies", _("Replies"), "reply", "read_replies"),
     ("tasks", _("Tasks"), "tasks", "see_tasks"),
     ("rules", _("Rules"), "document", "publish_packs"),
+    ("special_hours", _("Opening days"), "moon", "manage_staff"),
+    ("export", _("Export"), "document", "manage_staff"),
+    ("lead_times", _("Time to prepare"), "leaf", "manage_staff"),
+    ("self_service", _("Self-service"), "gear", "manage_staff"),
 )
 
 
@@ -47,6 +53,7 @@ PLACES = (
 class Place:
     """A link of the main navigation; `here` when the page shown is part of it."""
 
+    name: str
     url: str
     label: str
     icon: str
@@ -134,5 +141,5 @@ def places(context: Context) -> list[Place]:
             url = reverse(name)
         except NoReverseMatch:
             continue
-        found.append(Place(url, str(label), icon, path.startswith(url)))
+        found.append(Place(name, url, str(label), icon, path.startswith(url)))
     return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
+from django.urls import reverse
 
 from clinic.transports.sms_http import NO_NUMBER, HttpGateway, is_mobile
 from clinic.transports.sms_twilio import Twilio
@@ -72,9 +73,20 @@ def sms_gateway() -> SmsGateway | None:
         case "file":
             return FileGateway(Path(settings.SMS_FILE))
         case "http":
-            return HttpGateway(settings.SMS_HTTP_URL, settings.SMS_HTTP_TOKEN)
+            return HttpGateway(
+                settings.SMS_HTTP_URL, settings.SMS_HTTP_TOKEN, callback=callback_address("http_receipt")
+            )
         case "twilio":
             return Twilio(
-                settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN, settings.TWILIO_FROM, settings.TWILIO_URL
+                settings.TWILIO_ACCOUNT_SID,
+                settings.TWILIO_AUTH_TOKEN,
+                settings.TWILIO_FROM,
+                settings.TWILIO_URL,
+                callback=callback_address("twilio_receipt"),
             )
     return None
+
+
+def callback_address(name: str) -> str:
+    """Return where a gateway may tell us something, by the address's name; empty where none could reach us."""
+    return settings.SMS_CALLBACK_URL + reverse(name) if settings.SMS_CALLBACK_URL else ""

@@ -1,7 +1,8 @@
 """Texts over the plain HTTP interface that most gateways offer or can be given.
 
-POST `{to, text, reference}` as JSON with an Idempotency-Key; 2xx with `{"id": ...}` means taken over. An error may
-name its `code`: `opted_out` and `invalid_number` are the two that say something about the person.
+POST `{to, text, reference, callback}` as JSON with an Idempotency-Key; 2xx with `{"id": ...}` means taken over. An
+error may name its `code`: `opted_out` and `invalid_number` are the two that say something about the person. To
+`callback` it may report, signed, what became of the text: see docs/gateways.md.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class HttpGateway:
 
     repeats_safely = True
 
-    def __init__(self, url: str, token: str = "") -> None:
-        self.url, self.token = checked_address(url), token
+    def __init__(self, url: str, token: str = "", *, callback: str = "") -> None:
+        self.url, self.token, self.callback = checked_address(url), token, callback
 
     def send(self, *, to: str, text: str, key: str, at: datetime, unsure_since: datetime | None = None) -> Receipt:
         """Hand one text over and say what came of it; never raises for what the network or the gateway does."""
@@ -42,7 +43,8 @@ class HttpGateway:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "Idempotency-Key": key}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        body = json.dumps({"to": to, "text": text, "reference": key}, ensure_ascii=False).encode()
+        said = {"to": to, "text": text, "reference": key} | ({"callback": self.callback} if self.callback else {})
+        body = json.dumps(said, ensure_ascii=False).encode()
         try:
             answer = ask("POST", self.url, headers=headers, body=body)
         except NotReached as error:
@@ -53,7 +55,7 @@ class HttpGateway:
             return taken_over(answer, "id")
         code = _code(answer)
         if code == "opted_out":
-            return Failed(OPTED_OUT)
+            return Failed(OPTED_OUT, opted_out=True)
         if code == "invalid_number":
             return Failed(BAD_NUMBER)
         return not_taken(answer, at)

@@ -30,8 +30,10 @@ class Twilio:
 
     repeats_safely = False
 
-    def __init__(self, account: str, token: str, sender: str, url: str = "https://api.twilio.com") -> None:
-        self.sender = sender
+    def __init__(
+        self, account: str, token: str, sender: str, url: str = "https://api.twilio.com", *, callback: str = ""
+    ) -> None:
+        self.sender, self.callback = sender, callback
         self._messages = f"{checked_address(url)}/2010-04-01/Accounts/{quote(account, safe='')}/Messages.json"
         self._headers = {
             "Authorization": f"Basic {b64encode(f'{account}:{token}'.encode()).decode()}",
@@ -52,12 +54,15 @@ class Twilio:
                 return Retry(str(error), after=error.after, gateway_down=True)
             if found:
                 return Sent(found)
-        return self._create(to, text, at)
+        return self._create(to, text, key, at)
 
-    def _create(self, to: str, text: str, at: datetime) -> Receipt:
+    def _create(self, to: str, text: str, key: str, at: datetime) -> Receipt:
         ours = "MessagingServiceSid" if self.sender.startswith("MG") else "From"
         headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
-        body = urlencode({"To": to, ours: self.sender, "Body": text}).encode()
+        fields = {"To": to, ours: self.sender, "Body": text}
+        if self.callback:  # it keeps no keys, but repeats the address it reports to: our name for the text stands there
+            fields["StatusCallback"] = f"{self.callback}?{urlencode({'key': key})}"
+        body = urlencode(fields).encode()
         try:
             answer = ask("POST", self._messages, headers=headers, body=body)
         except NotReached as error:
@@ -72,7 +77,7 @@ class Twilio:
     def _refusal(self, to: str, text: str, at: datetime, answer: Answer) -> Receipt:
         code = answer.document.get("code")
         if code == _OPTED_OUT:
-            return Failed(OPTED_OUT)
+            return Failed(OPTED_OUT, opted_out=True)
         if code == _BAD_NUMBER:
             return Failed(BAD_NUMBER)
         if code in _OUR_SENDER:

@@ -27,9 +27,13 @@ class Retry:
 
 @dataclass(frozen=True)
 class Failed:
-    """The gateway refuses it for good; nothing left."""
+    """The gateway refuses it for good; nothing left.
+
+    `opted_out` says that the person told the gateway to send no more: that holds for every message, not for this one.
+    """
 
     answer: str
+    opted_out: bool = False
 
 
 @dataclass(frozen=True)

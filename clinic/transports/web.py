@@ -75,10 +75,11 @@ def checked_address(url: str) -> str:
 def ask(method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
     """Put one question and return the answer, whatever its status. Raises NotReached or AnswerLost."""
     timeout = urllib3.Timeout(connect=min(5, settings.SMS_TIMEOUT), read=settings.SMS_TIMEOUT)
+    parts = urlsplit(url)
     try:
-        response = _pool().request(
+        response = _pool(f"{parts.scheme}://{parts.netloc}").urlopen(
             method,
-            url,
+            f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/",
             body=body,
             headers=dict(headers),
             timeout=timeout,
@@ -116,16 +117,19 @@ def _words(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:ANSWER_LENGTH]
 
 
-_kept: tuple[int, urllib3.PoolManager] | None = None
+_kept: tuple[int, dict[str, urllib3.HTTPConnectionPool]] | None = None
 
 
-def _pool() -> urllib3.PoolManager:
-    """Return this process's connections. Those of a parent, copied by a fork, are not ours to use."""
+def _pool(origin: str) -> urllib3.HTTPConnectionPool:
+    """Return this process's connections to a server. Those of a parent, copied by a fork, are not ours to use."""
     global _kept
     kept = _kept
     if kept is None or kept[0] != os.getpid():
-        kept = _kept = os.getpid(), urllib3.PoolManager(num_pools=4, maxsize=4)
-    return kept[1]
+        kept = _kept = os.getpid(), {}
+    pools = kept[1]
+    if origin not in pools:
+        pools[origin] = urllib3.connection_from_url(origin, maxsize=4)
+    return pools[origin]
 
 
 def close_connections() -> None:
@@ -133,4 +137,5 @@ def close_connections() -> None:
     global _kept
     kept, _kept = _kept, None
     if kept is not None and kept[0] == os.getpid():
-        kept[1].clear()
+        for pool in kept[1].values():
+            pool.close()

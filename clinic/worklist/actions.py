@@ -14,7 +14,13 @@ from clinic.premises.models import Location
 from clinic.staff.states import Role
 from clinic.transitions import move
 from clinic.worklist.models import Task
-from clinic.worklist.states import TaskStatus
+from clinic.worklist.states import ENDS_WITH_ITS_WORK, TaskStatus
+
+
+class EndsWithItsWork(Refused):
+    """A task that only the work it stands for may end: ticking it off would hide what is still open."""
+
+    sentence = "This is done where it leads to, and is then done here by itself."
 
 
 class OutcomeMissing(Refused):
@@ -91,6 +97,14 @@ def finish_task(*, task: Task, outcome: str, by: Actor, at: datetime) -> Task:
     return move(
         task, TaskStatus.COMPLETED, by=by, at=at, done_at=at, done_by_id=by.user_id, outcome=outcome.strip()[:400]
     )
+
+
+@transaction.atomic
+def finish_by_hand(*, task: Task, outcome: str, by: Actor, at: datetime) -> Task:
+    """Somebody ticked the task off. Raises EndsWithItsWork, and what `finish_task` raises."""
+    if task.kind in ENDS_WITH_ITS_WORK:
+        raise EndsWithItsWork(field="outcome")
+    return finish_task(task=task, outcome=outcome, by=by, at=at)
 
 
 @transaction.atomic

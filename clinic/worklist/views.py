@@ -3,6 +3,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -10,11 +11,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clinic.audit.states import Refused
 from clinic.staff.access import staff
 from clinic.staff.http import StaffRequest
+from clinic.staff.models import User
 from clinic.staff.states import Permission
-from clinic.worklist.actions import finish_task, give_back_task, reopen_task, take_task
+from clinic.worklist.actions import finish_by_hand, give_back_task, reopen_task, take_task
 from clinic.worklist.forms import FinishForm
 from clinic.worklist.models import Task
 from clinic.worklist.queries import tasks_done, tasks_to_do
+from clinic.worklist.states import ENDS_WITH_ITS_WORK, WAYS, Way
 
 
 @staff(Permission.SEE_TASKS)
@@ -36,14 +39,22 @@ def task(request: StaffRequest, ref: UUID) -> HttpResponse:
     form = FinishForm(request.POST if request.method == "POST" else None, task=row)
     if request.method == "POST" and form.is_valid():
         try:
-            finish_task(task=row, outcome=form.cleaned_data["outcome"], by=request.actor, at=timezone.now())
+            finish_by_hand(task=row, outcome=form.cleaned_data["outcome"], by=request.actor, at=timezone.now())
         except Refused as refused:
             form.add_error(refused.field, refused.for_people)
         else:
             messages.success(request, _("Done: %(title)s") % {"title": row.title})
             return redirect("tasks")
     status = 422 if form.errors else 200
-    context = {"task": row, "form": form, "is_overdue": row.due_at < timezone.now()}
+    way, address = _way(row, request.user)
+    context = {
+        "task": row,
+        "form": form,
+        "way": way,
+        "address": address,
+        "by_hand": row.kind not in ENDS_WITH_ITS_WORK,
+        "is_overdue": row.due_at < timezone.now(),
+    }
     return render(request, "clinic/worklist/task.html", context, status=status)
 
 
@@ -66,6 +77,15 @@ def give_back(request: StaffRequest, ref: UUID) -> HttpResponse:
 def reopen(request: StaffRequest, ref: UUID) -> HttpResponse:
     """A task finished by mistake is on the list again."""
     return _act(request, ref, reopen_task, _("On the list again: %(title)s"))
+
+
+def _way(row: Task, user: User) -> tuple[Way | None, str]:
+    """Return where the work of the task is done and its address, if the person may go there."""
+    kind, _colon, ref = row.about.partition(":")
+    way = WAYS.get(kind)
+    if way is None or not user.may(way.needs):
+        return None, ""
+    return way, reverse(way.page, args=[ref])
 
 
 def _visible(request: StaffRequest, ref: UUID) -> Task:

@@ -11,13 +11,15 @@ from crispy_forms.layout import HTML, Layout
 from django import forms
 
 from patients.candidacy.actions import CONDITION_LENGTH, REASON_LENGTH
+from patients.candidacy.facts import known_facts
 from patients.candidacy.review import Suggestion
-from patients.candidacy.states import DecisionKind
+from patients.candidacy.states import READ_BY_PATIENT, ConditionWork, DecisionKind, PatientWordsMissing
 from patients.intake.queries import Given
 from patients.intake.rules import NONE_OF_THESE, Question
 from patients.intake.states import QuestionType
 
 OWN_ROWS = 2
+OWN_WORK = [(work.value, work.label) for work in ConditionWork if work != ConditionWork.FACT]
 # Always in view: only the clinician's own look may decide on skin type.
 FIRST = frozenset({"fst_confirmed"})
 
@@ -64,21 +66,56 @@ class DecisionForm(forms.Form):
                 required=False,
                 max_length=CONDITION_LENGTH,
             )
-            self.fields[f"own_{number}_noted"] = forms.BooleanField(
-                label="only to keep in mind: treatment does not wait for it", required=False
+            self.fields[f"own_{number}_work"] = forms.ChoiceField(
+                label="What it does", choices=OWN_WORK, initial=ConditionWork.BEFORE, required=False
             )
-            rows += [f"own_{number}", f"own_{number}_noted"]
+            self.fields[f"own_{number}_told"] = forms.CharField(
+                label="In words for the patient",
+                help_text="They read it on their page, in a message or at a check-in. Blank: they read only that "
+                "something is still to be talked through.",
+                required=False,
+                max_length=CONDITION_LENGTH,
+            )
+            rows += [f"own_{number}", f"own_{number}_work", f"own_{number}_told"]
+        facts = known_facts()
+        if facts:
+            self.fields["facts"] = forms.MultipleChoiceField(
+                label="Also true of this treatment",
+                help_text="The messages before and after the visit follow what is ticked.",
+                choices=list(facts.items()),
+                widget=forms.CheckboxSelectMultiple,
+                required=False,
+            )
         self.helper = FormHelper(self)
-        self.helper.layout = Layout("kind", "reason", "earliest_on", *(["conditions"] if free else []), *rows)
+        written = any(self.data.get(name) for name in [*rows, "facts"] if not name.endswith("_work"))
+        fold = HTML(
+            f"<details class='ag-card ag-card-quiet'{' open' if written else ''}>"
+            "<summary>Conditions of your own, lines for the patient, questions at check-ins</summary><div class='mt-3'>"
+        )
+        self.helper.layout = Layout(
+            "kind", "reason", "earliest_on", *(["conditions"] if free else []), fold, *rows,
+            *(["facts"] if facts else []), HTML("</div></details>"),
+        )  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for number in range(1, OWN_ROWS + 1):
+            read = cleaned.get(f"own_{number}_work") in READ_BY_PATIENT
+            if read and cleaned.get(f"own_{number}") and not cleaned.get(f"own_{number}_told"):
+                self.add_error(f"own_{number}_told", PatientWordsMissing.sentence)
+        return cleaned
 
     def own_conditions(self) -> list[dict[str, object]]:
-        """Return the free conditions that were written, in the order of the page."""
-        written = []
+        """Return the free conditions that were written and the facts that were ticked, in the order of the page."""
+        given, facts = self.cleaned_data, known_facts()
+        written: list[dict[str, object]] = []
         for number in range(1, OWN_ROWS + 1):
-            if text := self.cleaned_data.get(f"own_{number}", "").strip():
-                noted = self.cleaned_data[f"own_{number}_noted"]
-                written.append({"key": f"own-{number}", "text": text, "blocks": not noted})
-        return written
+            text, told = given[f"own_{number}"].strip(), given[f"own_{number}_told"].strip()
+            work = given[f"own_{number}_work"] or ConditionWork.BEFORE
+            if text or told:
+                written.append({"key": f"own-{number}", "text": text, "told": told, "work": work})
+        ticked = given.get("facts", [])
+        return [*written, *({"key": key, "text": facts[key], "work": ConditionWork.FACT} for key in ticked)]
 
 
 class WithdrawForm(forms.Form):
@@ -149,6 +186,8 @@ def _is_given(value: object) -> bool:
 
 def _field(question: Question, said: Any) -> forms.Field:
     before = f"Now: {said.text}" + (f" ({said.by})" if said.by and said.kind == Given.ANSWER else "")
+    if said.is_expired:
+        before = f"Too old to count: {said.text} ({said.by})"
     common: dict[str, Any] = {"label": question.label, "required": False, "help_text": before}
     options = [(option.key, option.label) for option in question.options]
     if question.type == QuestionType.MULTI:

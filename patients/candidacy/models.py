@@ -42,6 +42,9 @@ class Screening(models.Model):
     pack = models.ForeignKey(RulePack, on_delete=models.PROTECT, related_name="+")
     reference_on = models.DateField()
     answers = SealedJSONField(help_text="The answers the engine was given.")
+    expired = models.JSONField(
+        default=list, help_text="Keys of the questions whose answers were too old to count and were left out."
+    )
     result = SealedJSONField()
     result_sha256 = models.CharField(max_length=64)
     outcome = models.CharField(max_length=24, choices=Outcome)
@@ -116,7 +119,7 @@ class CandidacyDecision(models.Model):
     kind = models.CharField(max_length=24, choices=DecisionKind)
     reason = SealedJSONField()
     conditions = SealedJSONField(
-        help_text="List of {key, text, blocks, closes_with}: what must be true or done before treatment."
+        help_text="List of {key, text, told, work, blocks, closes_with}: what must be true or done before treatment."
     )
     earliest_on = models.DateField(null=True)
     decided_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="decisions")
@@ -125,6 +128,7 @@ class CandidacyDecision(models.Model):
     cosigned_at = models.DateTimeField(null=True)
     overrides = models.BooleanField(default=False, help_text="Goes against a not_recommended result.")
     withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_by = models.CharField(max_length=200, blank=True)
     withdrawn_reason = SealedJSONField(null=True)
     objects = DecisionQuerySet.as_manager()
 

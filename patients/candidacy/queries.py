@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -17,10 +18,18 @@ from clinic.packs.states import PackKind
 from clinic.premises.models import Device, Location
 from clinic.staff.models import User
 from clinic.worklist.models import Task
-from patients.candidacy.models import CandidacyDecision, Flag, Screening
+from patients.candidacy.models import CandidacyDecision, Flag, Screening, ScreeningQuerySet
 from patients.candidacy.rules import Pack, load_pack
 from patients.candidacy.rules import Task as PackTask
-from patients.candidacy.states import DecisionStatus, Effect, FlagStatus, Outcome, ScreeningStatus
+from patients.candidacy.states import (
+    ConditionWork,
+    DecisionKind,
+    DecisionStatus,
+    Effect,
+    FlagStatus,
+    Outcome,
+    ScreeningStatus,
+)
 from patients.intake.models import QuestionnaireResponse
 from patients.intake.queries import frozen_answers, questionnaire_of
 from patients.intake.rules import Questionnaire, load_questionnaire
@@ -40,6 +49,8 @@ WORST_FIRST = (
     Outcome.NEEDS_CLINICIAN_REVIEW,
     Outcome.ELIGIBLE,
 )
+# After these a person has been told no by a person; new rules or the time that passed are no reason to come back to it.
+SETTLED = (DecisionKind.DECLINE, DecisionKind.REFER)
 LIVE = (DecisionStatus.IN_FORCE, DecisionStatus.AWAITING_COSIGN)
 
 _compiled: dict[tuple[str, int, str], Pack] = {}
@@ -105,9 +116,27 @@ def current_screenings(patient: Patient) -> list[Screening]:
     return _in_catalogue_order(found)
 
 
-def decision_in_force(patient: Patient, modality: str) -> CandidacyDecision | None:
-    """Return the clinician's decision about the laser, None if there is none or it waits for a second clinician."""
-    return CandidacyDecision.objects.in_force().filter(patient=patient, modality=modality).first()
+def screenings_that_matter() -> ScreeningQuerySet:
+    """Return the current screenings on which something still depends.
+
+    Undecided ones, because a clinician will decide on them; and those decided for treatment, for a test spot or for
+    later, because a visit can still be booked on them for as long as the decision is in force. Whether a course of
+    treatments is finished is known on the floor above; a decision that is finished with is withdrawn or replaced.
+    Declined and referred patients are left in peace.
+    """
+    settled = CandidacyDecision.objects.in_force().filter(
+        patient=OuterRef("patient"), modality=OuterRef("modality"), kind__in=SETTLED
+    )
+    return Screening.objects.filter(status=ScreeningStatus.CURRENT).exclude(Exists(settled))
+
+
+def decision_in_force(patient: Patient, modality: str, *, screened: bool = False) -> CandidacyDecision | None:
+    """Return the clinician's decision about the laser, None if there is none or it waits for a second clinician.
+
+    With `screened` its screening is read along with it.
+    """
+    rows = CandidacyDecision.objects.in_force().filter(patient=patient, modality=modality)
+    return (rows.select_related("screening") if screened else rows).first()
 
 
 def standing_decision(patient: Patient, modality: str) -> CandidacyDecision | None:
@@ -130,6 +159,31 @@ def open_flags(patient: Patient, modality: str | None = None) -> list[Flag]:
     if modality is not None:
         flags = flags.filter(screening__modality=modality)
     return list(flags.select_related("screening"))
+
+
+def count_open_flags(patients: Collection[int]) -> dict[tuple[int, str], int]:
+    """Return how many flags a clinician has still to settle, by patient's key and laser; none is not in it."""
+    rows = Flag.objects.filter(
+        status=FlagStatus.OPEN, screening__patient__in=patients, screening__status=ScreeningStatus.CURRENT
+    )
+    return dict(Counter(rows.values_list("screening__patient", "screening__modality")))
+
+
+def work_of(condition: Mapping[str, object]) -> ConditionWork:
+    """Return what a condition of a decision does; one that does not say is a task, before treatment unless noted."""
+    if work := condition.get("work"):
+        return ConditionWork(str(work))
+    return ConditionWork.BEFORE if condition.get("blocks", True) is not False else ConditionWork.NOTED
+
+
+def told_before(decision: CandidacyDecision) -> tuple[str, ...]:
+    """Return the lines that the decision adds to the patient's messages before each visit."""
+    return tuple(str(each["told"]) for each in decision.conditions if work_of(each) == ConditionWork.PRECARE)
+
+
+def asked_after(decision: CandidacyDecision) -> tuple[str, ...]:
+    """Return the questions that the decision adds to the patient's check-ins."""
+    return tuple(str(each["told"]) for each in decision.conditions if work_of(each) == ConditionWork.QUESTION)
 
 
 def decision_tasks(decision: CandidacyDecision) -> list[Task]:

@@ -48,6 +48,22 @@ class DecisionKind(TextChoices):
 ALLOWING = frozenset({DecisionKind.PROCEED, DecisionKind.PROCEED_WITH_CONDITIONS, DecisionKind.TEST_SPOT_FIRST})
 
 
+class ConditionWork(TextChoices):
+    """What a condition of a decision does."""
+
+    BEFORE = "before", "Treatment waits until it is done"
+    NOTED = "noted", "To keep in mind; treatment does not wait"
+    PRECARE = "precare", "A line for the patient in the messages before each visit"
+    QUESTION = "question", "A question at every check-in; a yes makes a task for us"
+    FACT = "fact", "A fact that the care messages follow"
+
+
+# Conditions that are somebody's task; the others speak through the patient's messages and check-ins.
+TASKS = frozenset({ConditionWork.BEFORE, ConditionWork.NOTED})
+# Conditions that the patient reads, and that therefore need words for the patient.
+READ_BY_PATIENT = frozenset({ConditionWork.PRECARE, ConditionWork.QUESTION})
+
+
 class DecisionStatus(TextChoices):
     AWAITING_COSIGN = "awaiting", "Waiting for a second clinician"
     IN_FORCE = "in_force", "In force"
@@ -96,11 +112,20 @@ class ScreeningReplaced(Refused):
 
 
 class AlreadyDecided(Refused):
-    """Somebody decided on this screening since the page was opened."""
+    """Somebody decided about this laser since the page was opened. `when` is the wall time of the patient's clinic."""
 
-    def __init__(self, decided_by: str, kind: str, *, waits: bool) -> None:
-        verb = "has proposed" if waits else "has already decided"
-        super().__init__(f"{decided_by} {verb} “{kind}”. Please read it; you can then decide anew if you differ.")
+    def __init__(self, who: str, kind: str, when: str, *, waits: bool) -> None:
+        self.who, self.when = who, when
+        verb = "proposed" if waits else "decided"
+        super().__init__(f"{who} {verb} “{kind}” on {when}. Please read it; you can then decide anew if you differ.")
+
+
+class AlreadyTakenBack(Refused):
+    """Somebody took the decision back since the page was opened. `when` is the wall time of the patient's clinic."""
+
+    def __init__(self, who: str, when: str) -> None:
+        self.who, self.when = who, when
+        super().__init__(f"{who} took this decision back on {when}. It no longer counts.")
 
 
 class ReasonMissing(Refused):
@@ -131,6 +156,12 @@ class ConditionUnclear(Refused):
     """A condition says what must be done, in one sentence."""
 
     sentence = "Please write each condition as one short sentence."
+
+
+class PatientWordsMissing(Refused):
+    """What a patient reads or is asked must be written for a patient."""
+
+    sentence = "Please write it in words for the patient: they read it."
 
 
 class DateOrConditionMissing(Refused):

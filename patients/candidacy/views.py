@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -18,27 +19,48 @@ from clinic.audit.states import Refused
 from clinic.staff.access import staff
 from clinic.staff.http import StaffRequest
 from clinic.staff.states import Permission
+from clinic.transitions import IllegalMove
 from clinic.worklist.models import Task
 from patients.candidacy import actions
+from patients.candidacy import next_steps as told
 from patients.candidacy.forms import DecisionForm, FindingsForm, SettleForm, WithdrawForm
 from patients.candidacy.models import CandidacyDecision, Screening
 from patients.candidacy.queries import review_queue as waiting_for
 from patients.candidacy.queries import standing_decision
 from patients.candidacy.review import (
+    Review,
     lanes_of,
     review_of,
     said,
     suggested_task,
     to_confirm,
 )
-from patients.candidacy.states import AlreadyDecided, DecisionKind, DecisionStatus
+from patients.candidacy.states import (
+    AlreadyDecided,
+    AlreadyTakenBack,
+    DecisionKind,
+    DecisionStatus,
+    ScreeningReplaced,
+    ScreeningStatus,
+)
 from patients.intake.queries import open_response, response_about
+from patients.photos.queries import sent_by_patient, shelf_of
 from patients.registry.access import LinkRequest, link
 from patients.registry.models import Patient
 from patients.registry.states import LinkScope
 
 PAGE = "patients/candidacy/screening.html"
+# Refused because of what somebody else did meanwhile, not because of what was typed.
+CONFLICTS = (AlreadyDecided, AlreadyTakenBack, ScreeningReplaced, IllegalMove)
 BACK = "back"  # several forms on the page ask for a reason
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What somebody typed into a form that has no place on the page any more, and why."""
+
+    sentence: str
+    words: str
 
 
 # --- the patient ------------------------------------------------------------------------------------------------------
@@ -66,7 +88,18 @@ def intake_done(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
     response = response_about(request.link.about, request.link.patient)
     if response is None or response.completed_at is None:
         return redirect("intake", ref=ref)
-    return render(request, "patients/candidacy/done.html", {"response": response})
+    context = {"response": response, "photo_count": len(sent_by_patient(request.link.patient))}
+    return render(request, "patients/candidacy/done.html", context)
+
+
+@require_safe
+@link(LinkScope.DECISION)
+def next_steps(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
+    """What was decided, as it counts now: kindly, without a diagnosis and without the clinician's reason."""
+    patient = request.link.patient
+    today = timezone.localdate(timezone=patient.location.zone)
+    context = {"steps": told.next_steps(patient, today), "location": patient.location, "patient": patient}
+    return render(request, "patients/candidacy/next_steps.html", context)
 
 
 @require_POST
@@ -114,7 +147,7 @@ def screening(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @require_POST
 @staff(Permission.DECIDE)
 def screening_decide(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
-    """A clinician's decision about this laser."""
+    """A clinician's decision about this laser. 409 when somebody decided, or the answers changed, meanwhile."""
     found = _find(request, ref)
     form = DecisionForm(request.POST, suggestions=review_of(found).suggestions)
     if form.is_valid():
@@ -133,7 +166,11 @@ def screening_decide(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
         except Refused as refused:
             if isinstance(refused, AlreadyDecided) and _same_tap(found, request, given):
                 return redirect("screening", ref=found.ref)
+            if isinstance(refused, ScreeningReplaced):
+                found = _newest(request, found)
+                form = DecisionForm(request.POST, suggestions=review_of(found).suggestions)
             _show_refusal(form, refused)
+            return _page(request, found, status=_status(refused), decision_form=form)
         else:
             awaits = decision.status == DecisionStatus.AWAITING_COSIGN
             text = (
@@ -149,19 +186,34 @@ def screening_decide(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @require_POST
 @staff(Permission.DECIDE)
 def screening_findings(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
-    """What the clinician found out stands in an amended response, and every laser is screened anew."""
+    """What the clinician found out stands in an amended response, and every laser is screened anew.
+
+    409 when the answers changed meanwhile: what was entered is then shown beside the newer result.
+    """
     found = _find(request, ref)
     form = _findings_form(found, request.POST)
     if form.is_valid():
         try:
             after = actions.record_answers(screening=found, answers=form.found(), by=request.actor, at=timezone.now())
         except Refused as refused:
+            if isinstance(refused, ScreeningReplaced):
+                found = _newest(request, found)
+                form = _findings_form(found, request.POST)
             _show_refusal(form, refused)
+            return _page(request, found, status=_status(refused), findings_form=form)
         else:
             messages.success(request, "Recorded, and every laser screened anew.")
             mine = next((each for each in after if each.modality == found.modality), found)
             return redirect("screening", ref=mine.ref)
     return _page(request, found, status=422, findings_form=form)
+
+
+@require_safe
+@staff(Permission.SEE_CHART)
+def decision(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
+    """A decision is read where it was made."""
+    found = get_object_or_404(CandidacyDecision.objects.visible_to(request.user), ref=ref)
+    return redirect("screening", ref=found.screening.ref)
 
 
 @require_POST
@@ -181,7 +233,7 @@ def decision_cosign(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @require_POST
 @staff(Permission.DECIDE)
 def decision_withdraw(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
-    """A decision is taken back, with the reason."""
+    """A decision is taken back, with the reason. 409 when it counted no longer."""
     decision = get_object_or_404(CandidacyDecision.objects.visible_to(request.user), ref=ref)
     form = WithdrawForm(request.POST, prefix=BACK)
     if form.is_valid():
@@ -191,6 +243,9 @@ def decision_withdraw(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
             )
         except Refused as refused:
             _show_refusal(form, refused)
+            kept = Kept(refused.for_people, form.cleaned_data["reason"])
+            found = _newest(request, decision.screening)
+            return _page(request, found, status=_status(refused), withdraw_form=form, withdraw_kept=kept)
         else:
             messages.success(request, "Taken back. Its flags are open again.")
             return redirect("screening", ref=decision.screening.ref)
@@ -200,7 +255,7 @@ def decision_withdraw(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @require_POST
 @staff(Permission.DECIDE)
 def condition_settle(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
-    """A condition of a decision is closed with its outcome."""
+    """A condition of a decision is closed with its outcome. 409 when somebody was quicker."""
     task = get_object_or_404(Task.objects.filter(about__startswith="decision:"), ref=ref)
     decisions = CandidacyDecision.objects.visible_to(request.user)
     decision = get_object_or_404(decisions, ref=uuid.UUID(task.about.removeprefix("decision:")))
@@ -217,6 +272,9 @@ def condition_settle(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
             )
         except Refused as refused:
             _show_refusal(form, refused)
+            forms = {"settle_form": form, "settled_task": task}
+            kept = Kept(refused.for_people, form.cleaned_data["reason"])
+            return _page(request, decision.screening, status=_status(refused), settle_kept=kept, **forms)
         else:
             messages.success(request, "Recorded.")
             return redirect("screening", ref=decision.screening.ref)
@@ -231,6 +289,20 @@ def _find(request: StaffRequest, ref: uuid.UUID) -> Screening:
     return get_object_or_404(rows.select_related("patient__location", "pack", "response__pack"), ref=ref)
 
 
+def _newest(request: StaffRequest, found: Screening) -> Screening:
+    """Return the screening that took this one's place, or this one; the look at another one is recorded."""
+    newer = found.patient.screenings.filter(modality=found.modality, status=ScreeningStatus.CURRENT).first()
+    if newer is None or newer.pk == found.pk:
+        return found
+    with transaction.atomic():
+        record(action="screening.viewed", subject=newer, by=request.actor, at=timezone.now())
+    return newer
+
+
+def _status(refused: Refused) -> int:
+    return 409 if isinstance(refused, CONFLICTS) else 422
+
+
 def _page(request: StaffRequest, found: Screening, status: int = 200, **forms: Any) -> HttpResponse:
     review = review_of(found)
     standing = review.standing_here
@@ -241,6 +313,7 @@ def _page(request: StaffRequest, found: Screening, status: int = 200, **forms: A
         "review": review,
         "screening": found,
         "patient": found.patient,
+        "shelf": shelf_of(found.patient),
         "decision_form": decision_form,
         "findings_form": forms.get("findings_form") or _findings_form(found, None),
         "withdraw_form": forms.get("withdraw_form") or WithdrawForm(prefix=BACK),
@@ -249,8 +322,23 @@ def _page(request: StaffRequest, found: Screening, status: int = 200, **forms: A
         # Whoever sees the page has seen what stands, and may knowingly replace it.
         "replaces": standing.ref if standing else "",
         "may_cosign": bool(standing and standing.decided_by_id != request.user.pk),
+        "kept": _without_place(review, forms),
+        "told": told.next_step_of(review.standing, timezone.localdate(timezone=found.patient.location.zone))
+        if review.standing
+        else None,
     }
     return render(request, PAGE, context, status=status)
+
+
+def _without_place(review: Review, forms: dict[str, Any]) -> Kept | None:
+    """Return what was typed into a form that the page no longer shows."""
+    settled = next((each for each in review.todo if each.task == forms.get("settled_task")), None)
+    kept: Kept | None = None
+    if review.standing is None:
+        kept = forms.get("withdraw_kept")
+    if settled is None or not settled.is_open:
+        kept = kept or forms.get("settle_kept")
+    return kept
 
 
 def _settle_form(todo: Any, forms: dict[str, Any]) -> SettleForm | None:
@@ -300,4 +388,5 @@ def _same_tap(found: Screening, request: StaffRequest, given: dict[str, Any]) ->
 
 
 def _show_refusal(form: Any, refused: Refused) -> None:
+    form.is_valid()  # a form is read before it can be told of a refusal
     form.add_error(refused.field if refused.field in form.fields else None, refused.for_people)

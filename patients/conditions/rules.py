@@ -194,7 +194,9 @@ def _chosen(test: Test, value: object) -> bool:
 # --- compiling ----------------------------------------------------------------------------------------------------
 
 Open = tuple[Question, str]
-Hit = tuple[int, int, int]
+# Which rows of a table are true, and which undecided: a bit for each.
+Pattern = tuple[int, int]
+Hit = tuple[int, Pattern]
 Run = Callable[[Callable[[str], object], int], tuple[list[Hit], list[Open]]]
 
 
@@ -228,6 +230,10 @@ class _Compiler:
     def compile(self, tables: Sequence[Sequence[All]]) -> Run:
         asked = [q for q in self.questionnaire.questions if q.key not in {"modality", "reference_date"}]
         alone = {index: key for index, rows in enumerate(tables) if (key := self._only_question(rows))}
+        if asked:
+            # All at once: a look-up for each is a fifth of the whole.
+            names = ", ".join(self.names[question.key] for question in asked)
+            self.lines.append(f" {names}, = map(get, {self._constant([question.key for question in asked])})")
         for question in sorted(asked, key=lambda each: each.ask_if is not None):
             self._read(question, {index: tables[index] for index, key in alone.items() if key == question.key})
         self._skin_score()
@@ -253,14 +259,14 @@ class _Compiler:
         return name
 
     def _read(self, question: Question, tables: Mapping[int, Sequence[All]]) -> None:
-        name, key, own = self.names[question.key], self._constant(question.key), self._constant(question)
-        self.lines.append(f" {name} = get({key})")
+        name, own = self.names[question.key], self._constant(question)
         indent = " "
         opened = "opened"
         if question.ask_if is not None:
             shown, may = self._applies(question.ask_if)
             well = self._plainly_well_formed(question)
-            self.lines += [f" if not ({may}):", f"  if {name} is not None and not ({well}): refuse({own}, {name})"]
+            usual = f"{name} is None or {name} == {Special.NOT_APPLICABLE.value!r} or {well}"
+            self.lines += [f" if not ({may}):", f"  if not ({usual}): refuse({own}, {name})"]
             self.lines += [f"  {name} = {_HIDDEN_VALUES[question.type]!r}", " else:"]
             indent, opened = "  ", f"opened if {shown} else []"
         checked = [line for index, rows in tables.items() for line in self._table(index, rows)]
@@ -323,12 +329,12 @@ class _Compiler:
     def _table(self, index: int, rows: Sequence[All]) -> list[str]:
         if len(rows) == 1:
             true, possible = self._both(rows[0])
-            return [f"if {possible}: hit(({index}, 1, 0) if {true} else ({index}, 0, 1))"]
+            return [f"if {possible}: hit(({index}, (1, 0)) if {true} else ({index}, (0, 1)))"]
         lines = ["f = u = 0"]
         for bit, tests in enumerate(rows):
             true, possible = self._both(tests)
             lines += [f"if {possible}:", f" if {true}: f |= {1 << bit}", f" else: u |= {1 << bit}"]
-        return [*lines, f"if f or u: hit(({index}, f, u))"]
+        return [*lines, f"if f or u: hit(({index}, (f, u)))"]
 
     def _both(self, tests: All) -> tuple[str, str]:
         true = " and ".join(self._true(test) for test in tests) or "True"
@@ -425,8 +431,7 @@ def _decode(question: Question, value: Any, opened: list[Open]) -> Any:
 
 def _refuse_malformed(question: Question, value: Any) -> None:
     """Look at an answer to a question that does not apply: it is not used, but it must be an answer."""
-    if value != Special.NOT_APPLICABLE:
-        check_value(question, value)
+    check_value(question, value)
 
 
 def _day(question: Question, value: Any, opened: list[Open]) -> int:

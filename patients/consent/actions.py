@@ -13,6 +13,7 @@ from clinic.audit.states import Actor, ActorKind
 from clinic.staff.states import Role
 from clinic.transitions import lock, move
 from clinic.worklist.actions import raise_task
+from patients.consent.endings import what_follows
 from patients.consent.models import Consent, ConsentWording
 from patients.consent.queries import shipped_wordings, wording_in_force
 from patients.consent.rules import (
@@ -27,6 +28,7 @@ from patients.consent.rules import (
     unticked,
 )
 from patients.consent.states import (
+    PLAN_CHANGED,
     AlreadySigned,
     ConsentScope,
     ConsentStatus,
@@ -51,7 +53,6 @@ INVITE_WITHIN = timedelta(days=14)
 COPY_WITHIN = timedelta(days=7)
 ANSWER_WITHIN = timedelta(days=1)
 REASON_LENGTH = 400
-PLAN_CHANGED = "The plan changed; consent is asked for anew."
 # Who sets things right when a consent is taken back.
 AFTER_REVOKING: dict[str, tuple[Role, str]] = {
     ConsentScope.TREATMENT: (Role.FRONT_DESK, "Hold the visits of {}: consent was withdrawn"),
@@ -240,7 +241,8 @@ def sign_consent(
 @transaction.atomic
 def reject_consent(*, consent: Consent, by: Actor, at: datetime) -> Consent:
     """The patient said no. Nothing is signed, nobody asks again by itself, and a clinician knows."""
-    fresh = move(consent, ConsentStatus.REJECTED, by=by, at=at, ended_at=at)
+    with what_follows(consent, by, at):
+        fresh = move(consent, ConsentStatus.REJECTED, by=by, at=at, ended_at=at)
     withdraw(about=f"consent:{fresh.ref}", reason="The patient said no.", by=by, at=at)
     _task(fresh, "declined", Role.CLINICIAN, "{} said no to a consent", by, at)
     return fresh
@@ -256,7 +258,8 @@ def revoke_consent(*, consent: Consent, reason: str, by: Actor, at: datetime) ->
     text = reason.strip()[:REASON_LENGTH]
     if not text and by.kind != ActorKind.PATIENT:
         raise RevokeReasonMissing(field="reason")
-    fresh = _end(consent, text or "Withdrawn by the patient, who gave no reason.", by, at)
+    with what_follows(consent, by, at):
+        fresh = _end(consent, text or "Withdrawn by the patient, who gave no reason.", by, at)
     role, title = AFTER_REVOKING[fresh.scope]
     _task(fresh, "revoked", role, title, by, at)
     return fresh

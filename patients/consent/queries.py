@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from clinic.catalogue.models import BodyArea, Modality
 from patients.consent.models import Consent, ConsentWording
 from patients.consent.rules import Wording, digest, load_wording, plan_sha256, signed_sha256
-from patients.consent.states import ConsentScope, WordingMissing
+from patients.consent.states import PLAN_CHANGED, ConsentScope, ConsentStatus, WordingMissing
 from patients.registry.models import Patient
 
 KNOWLEDGE = Path(__file__).resolve().parent.parent / "knowledge" / "consent"
@@ -35,11 +35,23 @@ def wording_in_force(scope: str, group: str, language: str) -> ConsentWording:
     return wording
 
 
-def consent_in_force(patient: Patient, scope: str, about: str, plan: Mapping[str, object]) -> Consent | None:
-    """Return the signed consent for exactly this plan; None if there is none, or the plan differs by a word."""
-    return Consent.objects.in_force().filter(
-        patient=patient, scope=scope, about=about, plan_sha256=plan_sha256(plan)
-    ).first()  # fmt: skip
+def plans_agreed(patients: Collection[int], scope: str) -> set[tuple[int, str, str]]:
+    """Return what these patients signed and did not take back: patient's key, what it is about, the plan's hash."""
+    rows = Consent.objects.in_force().filter(patient__in=patients, scope=scope)
+    return set(rows.values_list("patient", "about", "plan_sha256"))
+
+
+def withdrawn_plans(abouts: Collection[str]) -> set[str]:
+    """Return for which of these plans the patient took back, or declined, what was last asked: nothing prepares now."""
+    last: dict[str, tuple[str, str]] = {}
+    if abouts:
+        rows = Consent.objects.filter(about__in=abouts, scope=ConsentScope.TREATMENT).order_by("asked_at", "id")
+        last = {about: (status, reason) for about, status, reason in rows.values_list("about", "status", "reason")}
+    return {
+        about
+        for about, (status, reason) in last.items()
+        if status == ConsentStatus.REJECTED or (status == ConsentStatus.INACTIVE and reason != PLAN_CHANGED)
+    }
 
 
 def consents_of(patient: Patient) -> list[Consent]:

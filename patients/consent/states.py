@@ -25,6 +25,9 @@ class ConsentStatus(TextChoices):
     ENTERED_IN_ERROR = "entered-in-error", "Entered in error"
 
 
+# Why a consent ended that the clinic itself ended, by planning something else: nobody took it back.
+PLAN_CHANGED = "The plan changed; consent is asked for anew."
+
 _S = ConsentStatus
 TRANSITIONS: dict[str, frozenset[str]] = {
     _S.PROPOSED: frozenset({_S.ACTIVE, _S.REJECTED, _S.INACTIVE, _S.ENTERED_IN_ERROR}),

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from clinic.audit.actions import record
 from clinic.audit.states import Refused
+from clinic.pdf import NoPdf, can_make_pdf, pdf_response
 from clinic.staff.access import staff
 from clinic.staff.http import StaffRequest
 from clinic.staff.states import Permission
@@ -109,7 +110,22 @@ def consent_copy(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
     found = _asked(request)
     if found.signed_at is None:
         return redirect("consent", ref=ref)
-    return render(request, "patients/consent/copy.html", _words(found) | {"link": request.link})
+    context = _words(found) | {"link": request.link, "can_make_pdf": can_make_pdf()}
+    return render(request, "patients/consent/copy.html", context)
+
+
+@require_safe
+@link(LinkScope.CONSENT)
+def consent_pdf(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
+    """The copy as a PDF; its name tells nobody what it is about. Back to the page where none can be made."""
+    found = _asked(request)
+    if found.signed_at is None:
+        return redirect("consent", ref=ref)
+    words = _words(found) | {"paper": True}
+    try:
+        return pdf_response(request, "patients/consent/copy_pdf.html", words, f"copy-{str(found.ref)[:8]}.pdf")
+    except NoPdf:
+        return redirect("consent_copy", ref=ref)
 
 
 @require_POST

@@ -1,70 +1,42 @@
-"""Enquiries, and a patient's answers from the first to the frozen whole."""
+"""A patient's answers, from the link to the frozen whole."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from clinic.audit.actions import record
 from clinic.audit.states import Actor, ActorKind, Refused
-from clinic.catalogue.models import Concern
 from clinic.packs.queries import published
 from clinic.packs.states import PackKind
-from clinic.premises.models import Location
 from clinic.transitions import IllegalMove, lock, move
-from patients.intake.models import Answer, Enquiry, QuestionnaireResponse
+from patients.intake.models import Answer, QuestionnaireResponse
 from patients.intake.queries import (
     DERIVED,
     critical_unanswered,
     former_answers,
     latest_rows,
     open_response,
+    questionnaire_in_force,
     questionnaire_of,
+    response_about,
 )
-from patients.intake.rules import AnswerRefused, Question, Questionnaire, Value, clean_answer
-from patients.intake.states import EnquiryStatus, ResponseStatus, Special, Who
+from patients.intake.rules import AnswerRefused, Question, Questionnaire, Value, clean_answer, expired_answers
+from patients.intake.states import QUESTIONNAIRE, ResponseStatus, Special, Who
 from patients.messaging.actions import queue_message, withdraw
 from patients.messaging.models import Message
 from patients.messaging.rules import WantedMessage
 from patients.messaging.states import Channel, Purpose
-from patients.registry.actions import change_contact, register_patient
 from patients.registry.models import Patient
-from patients.registry.queries import contact_for, link_of_token
-from patients.registry.rules import age_on, calling_code, clean_email, clean_name, clean_phone
+from patients.registry.queries import link_of_token
+from patients.registry.rules import age_on
 from patients.registry.states import ContactKind, LinkScope
 
-QUESTIONNAIRE = "intake"
-NOTE_LIMIT = 2000
 # A link nobody could send within this time is for the desk to look at, not for the patient to receive out of the blue.
 INVITATION_LASTS = timedelta(days=3)
 AGE_KEEPER = Actor.task("intake.age")
-
-
-class NoWayToAnswer(Refused):
-    """An enquiry without an address or a number."""
-
-    sentence = "Please give an email address or a telephone number, so that we can answer you."
-
-
-class NoteTooLong(Refused):
-    """More words than an enquiry holds."""
-
-    sentence = f"Please keep this to {NOTE_LIMIT:,} characters."
-
-
-class ConcernUnknown(Refused):
-    """Not one of the clinic's concerns."""
-
-    sentence = "Please choose from the list."
-
-
-class ReasonMissing(Refused):
-    """An enquiry is not closed without saying why."""
-
-    sentence = "Please say why it is closed."
 
 
 class FormClosed(Refused):
@@ -85,136 +57,6 @@ class AnswersMissing(Refused):
         labels = "; ".join(f"“{question.label}”" for question in questions[:3])
         more = f" and {len(questions) - 3} more" if len(questions) > 3 else ""
         super().__init__(f"We still need an answer to {labels}{more}. “I am not sure” is an answer too.")
-
-
-# --- enquiries --------------------------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def receive_enquiry(
-    *,
-    location: Location,
-    given_name: str,
-    family_name: str,
-    email: str,
-    phone: str,
-    concerns: Iterable[str],
-    note: str,
-    form_key: uuid.UUID,
-    by: Actor,
-    at: datetime,
-) -> Enquiry:
-    """Somebody's question waits on the front desk's list. The same form_key twice is one enquiry.
-
-    Raises NameRefused, EmailRefused, PhoneRefused, NoWayToAnswer, ConcernUnknown, NoteTooLong.
-    """
-    if known := Enquiry.objects.filter(form_key=form_key).first():
-        return known
-    enquiry = Enquiry(
-        location=location,
-        given_name=clean_name(given_name, field="given_name", required=False),
-        family_name=clean_name(family_name, field="family_name"),
-        email=clean_email(email) if email.strip() else "",
-        phone=clean_phone(phone, country=calling_code(location.phone)) if phone.strip() else "",
-        concerns=_known_concerns(concerns),
-        note=_clean_note(note),
-        received_at=at,
-        form_key=form_key,
-    )
-    if not enquiry.email and not enquiry.phone:
-        raise NoWayToAnswer(field="email")
-    try:
-        with transaction.atomic():
-            enquiry.save(force_insert=True)
-    except IntegrityError:
-        # The same form arrived twice at the same instant: the other one won.
-        return Enquiry.objects.get(form_key=form_key)
-    record(action="enquiry.received", subject=enquiry, by=by, at=at, location=location)
-    return enquiry
-
-
-def _known_concerns(concerns: Iterable[str]) -> list[str]:
-    wanted = list(dict.fromkeys(concerns))
-    known = set(Concern.objects.filter(key__in=wanted).values_list("key", flat=True))
-    if known != set(wanted):
-        raise ConcernUnknown(field="concerns")
-    return wanted
-
-
-def _clean_note(note: str) -> str:
-    note = note.replace("\x00", "").strip()
-    if len(note) > NOTE_LIMIT:
-        raise NoteTooLong(field="note")
-    return note
-
-
-@transaction.atomic
-def mark_contacted(*, enquiry: Enquiry, by: Actor, at: datetime) -> Enquiry:
-    """Somebody has answered the person. Raises IllegalMove unless the enquiry is new."""
-    return move(enquiry, EnquiryStatus.CONTACTED, by=by, at=at)
-
-
-@transaction.atomic
-def close_enquiry(*, enquiry: Enquiry, reason: str, by: Actor, at: datetime) -> Enquiry:
-    """Nothing more is done about the enquiry, and it says why. Raises ReasonMissing, IllegalMove."""
-    reason = " ".join(reason.replace("\x00", "").split())[:200]
-    if not reason:
-        raise ReasonMissing(field="reason")
-    return move(enquiry, EnquiryStatus.CLOSED, by=by, at=at, reason=reason, closed_reason=reason)
-
-
-@transaction.atomic
-def reopen_enquiry(*, enquiry: Enquiry, by: Actor, at: datetime) -> Enquiry:
-    """An enquiry closed by mistake, or written to again, is new. Raises IllegalMove."""
-    return move(enquiry, EnquiryStatus.NEW, by=by, at=at, closed_reason="")
-
-
-@transaction.atomic
-def convert_enquiry(
-    *,
-    enquiry: Enquiry,
-    given_name: str,
-    family_name: str,
-    born_on: date | None,
-    email: str,
-    phone: str,
-    existing: Patient | None = None,
-    by: Actor,
-    at: datetime,
-) -> Patient:
-    """The enquiry is a patient's: a new one, or `existing`. Their questionnaire is open and its link on its way.
-
-    An existing patient keeps name, birth date and contacts; only a contact they lacked is added. Raises IllegalMove
-    when the enquiry is closed or already a patient's, and what register_patient raises.
-    """
-    fresh = lock(enquiry)
-    if existing is not None:
-        patient = _add_missing_contacts(existing, email, phone, by=by, at=at)
-    else:
-        assert born_on is not None, "a new patient has a birth date"
-        patient = register_patient(
-            given_name=given_name,
-            family_name=family_name,
-            born_on=born_on,
-            location=fresh.location,
-            email=email,
-            phone=phone,
-            by=by,
-            at=at,
-        )
-    move(fresh, EnquiryStatus.CONVERTED, by=by, at=at, patient=patient)
-    send_intake_link(patient=patient, by=by, at=at)
-    return patient
-
-
-def _add_missing_contacts(patient: Patient, email: str, phone: str, *, by: Actor, at: datetime) -> Patient:
-    return change_contact(
-        patient=patient,
-        email=email if email and contact_for(patient, ContactKind.EMAIL) is None else None,
-        phone=phone if phone and contact_for(patient, ContactKind.PHONE) is None else None,
-        by=by,
-        at=at,
-    )
 
 
 # --- links to the questionnaire ---------------------------------------------------------------------------------------
@@ -245,6 +87,9 @@ def renew_link(*, token: str, by: Actor, at: datetime) -> None:
     if link is None or link.revoked_at or link.locked_at or at < link.expires_at:
         return
     link = lock(link)  # two taps take turns, and the second finds the first one's message
+    begun = response_about(link.about, link.patient)
+    if begun is not None and begun.status == ResponseStatus.IN_PROGRESS:
+        _ask_again_what_is_old(lock(begun), by=by, at=at)
     about = f"link:{link.ref}:{at:%Y-%m-%d}"
     if Message.objects.filter(about=about).exists():
         return
@@ -279,10 +124,12 @@ def _send_link(
 def start_response(*, patient: Patient, by: Actor, at: datetime) -> QuestionnaireResponse:
     """The patient has a questionnaire open, of the version in force: the one begun earlier, or a new one.
 
-    A new one amends the answers in force, if there are any. Raises PackMissing when no questionnaire is published.
+    A new one amends the answers in force, if there are any. In one begun earlier, what is too old by now is asked
+    again. Raises PackMissing when no questionnaire is published.
     """
     fresh = lock(patient)
     if begun := open_response(fresh):
+        _ask_again_what_is_old(begun, by=by, at=at)
         return begun
     in_force = (
         fresh.responses.filter(status=ResponseStatus.COMPLETED, amended_by=None).order_by("-completed_at").first()
@@ -465,6 +312,13 @@ def _retire(answer: Answer) -> None:
     answer.save(update_fields=["is_latest"])
 
 
+def _ask_again_what_is_old(response: QuestionnaireResponse, *, by: Actor, at: datetime) -> None:
+    rows, zone = latest_rows(response), response.patient.location.zone
+    answered_on = {key: row.answered_at.astimezone(zone).date() for key, row in rows.items()}
+    for key in sorted(expired_answers(answered_on, questionnaire_in_force(), at.astimezone(zone).date())):
+        _take_back(rows[key], by=by, at=at)
+
+
 def _note_age(response: QuestionnaireResponse, *, at: datetime) -> None:
     """The age in full years stands among the answers as the date of birth gives it: nobody is asked twice."""
     patient = response.patient
@@ -479,7 +333,9 @@ def complete_response(*, response: QuestionnaireResponse, by: Actor, at: datetim
     """The answers are frozen as they stand, each with when and by whom; the answers they amend are marked so.
 
     Every starred question that applies to the patient must have an answer, be it "not sure": else AnswersMissing,
-    naming them. Raises IllegalMove when the response is not open. An invitation still waiting to go out is withdrawn.
+    naming them. What only the clinic answers, as a skin type seen by a clinician, is carried from the answers before,
+    with its own date and author. Raises IllegalMove when the response is not open. An invitation still waiting to go
+    out is withdrawn.
     """
     fresh = lock(response)
     if fresh.status != ResponseStatus.IN_PROGRESS:
@@ -489,7 +345,7 @@ def complete_response(*, response: QuestionnaireResponse, by: Actor, at: datetim
     questionnaire = questionnaire_of(fresh)
     if missing := critical_unanswered(questionnaire, rows):
         raise AnswersMissing(missing)
-    snapshot = _frozen(questionnaire, rows, at)
+    snapshot = _frozen(questionnaire, rows, _clinics_own(questionnaire, fresh.amends), at)
     done = move(fresh, ResponseStatus.COMPLETED, by=by, at=at, completed_at=at, snapshot=snapshot)
     for earlier in done.patient.responses.filter(status=ResponseStatus.COMPLETED).exclude(pk=done.pk):
         move(earlier, ResponseStatus.AMENDED, by=by, at=at)
@@ -497,16 +353,34 @@ def complete_response(*, response: QuestionnaireResponse, by: Actor, at: datetim
     return done
 
 
-def _frozen(questionnaire: Questionnaire, rows: dict[str, Answer], at: datetime) -> dict[str, dict[str, object]]:
+def _clinics_own(questionnaire: Questionnaire, before: QuestionnaireResponse | None) -> dict[str, dict[str, object]]:
+    """Return what the clinic found out itself and no patient is asked: answering again does not undo it."""
+    entries = (before.snapshot or {}) if before is not None else {}
+    mine = {question.key for question in questionnaire.questions if not question.by_patient}
+    return {key: dict(entry) for key, entry in entries.items() if key in mine}
+
+
+def _frozen(
+    questionnaire: Questionnaire, rows: dict[str, Answer], carried: dict[str, dict[str, object]], at: datetime
+) -> dict[str, dict[str, object]]:
     """Return the snapshot: what skip logic hides reads "not_applicable", what nobody answered is absent."""
-    frozen: dict[str, dict[str, object]] = {}
-    for key, value in questionnaire.with_not_applicable({key: row.value for key, row in rows.items()}).items():
-        row = rows.get(key)
-        if row is not None and row.value == value:
-            frozen[key] = {"value": value, "at": row.answered_at.isoformat(), "by": row.answered_by}
-        else:
-            frozen[key] = {"value": value, "at": at.isoformat(), "by": "Afterglow"}
-    return frozen
+    entries: dict[str, dict[str, object]] = carried | {
+        key: {"value": row.value, "at": row.answered_at.isoformat(), "by": row.answered_by} for key, row in rows.items()
+    }
+    whole = questionnaire.with_not_applicable({key: entry["value"] for key, entry in entries.items()})
+    return _with_authors(whole, entries, at)
+
+
+def _with_authors(
+    whole: Mapping[str, object], entries: Mapping[str, dict[str, object]], at: datetime
+) -> dict[str, dict[str, object]]:
+    """Return each value with who gave it and when; what skip logic hides was found by Afterglow, now."""
+    return {
+        key: entries[key]
+        if key in entries and entries[key]["value"] == value
+        else {"value": value, "at": at.isoformat(), "by": "Afterglow"}
+        for key, value in whole.items()
+    }
 
 
 @transaction.atomic
@@ -576,8 +450,4 @@ def _amended(
     }
     entries.update({key: {"value": value, "at": at.isoformat(), "by": by.name} for key, value in given.items()})
     whole = questionnaire.with_not_applicable({key: entry["value"] for key, entry in entries.items()})
-    hidden = {"at": at.isoformat(), "by": "Afterglow"}
-    return {
-        key: entries[key] if key in entries and entries[key]["value"] == value else {"value": value, **hidden}
-        for key, value in whole.items()
-    }
+    return _with_authors(whole, entries, at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patients.intake.models import QuestionnaireResponse
-from patients.intake.queries import Given, questionnaire_of, shown
+from patients.intake.queries import Given, author_words, questionnaire_of, shown
 from patients.intake.rules import Question, Questionnaire
 from patients.intake.states import QuestionType
 
@@ -102,7 +102,7 @@ def _line(question: Question, entry: Entry | None) -> Line:
         words=_words(question, what.given, what.text),
         value=value if what.given == Given.ANSWER else None,
         at=datetime.fromisoformat(str(entry["at"])) if entry else None,
-        by=str(entry["by"]) if entry else "",
+        by=author_words(entry["by"]) if entry else "",
     )
 
 

@@ -1,32 +1,34 @@
-"""Reading enquiries and answers."""
+"""Reading answers, and where a questionnaire stands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 
 from django.db.models import QuerySet
 
 from clinic.packs.models import RulePack
-from clinic.staff.models import User
-from patients.intake.models import Answer, Enquiry, EnquiryQuerySet, QuestionnaireResponse
+from clinic.packs.queries import published
+from clinic.packs.states import PackKind
+from patients.intake.models import Answer, QuestionnaireResponse
 from patients.intake.rules import (
     AnswerRefused,
     Group,
     Question,
     Questionnaire,
     check_value,
+    expired_answers,
     load_questionnaire,
     parse_day,
 )
-from patients.intake.states import EnquiryStatus, QuestionType, ResponseStatus, Special, Who
+from patients.intake.states import QUESTIONNAIRE, QuestionType, ResponseStatus, Special, Who
 from patients.registry.models import Patient
 
 # Known from elsewhere, so nobody is asked.
 DERIVED = frozenset({"age_years"})
-OPEN_ENQUIRIES = (EnquiryStatus.NEW, EnquiryStatus.CONTACTED)
 
 
 class Given(StrEnum):
@@ -45,6 +47,15 @@ WORDS = {
     Given.NOT_APPLICABLE: "Does not apply",
     Given.NOT_ANSWERED: "Not answered",
 }
+
+
+# Who stands in the record as a task of ours, in words.
+AUTHORS = {"intake.age": "From the date of birth"}
+
+
+def author_words(by: object) -> str:
+    """Return who gave an answer as a page says it."""
+    return AUTHORS.get(str(by), str(by))
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,12 @@ def questionnaire_of(response: QuestionnaireResponse) -> Questionnaire:
     return _parsed(RulePack.objects.values_list("sha256", flat=True).get(pk=response.pack_id), response.pack_id)
 
 
+def questionnaire_in_force() -> Questionnaire:
+    """Return the questionnaire that patients answer now. Raises PackMissing if there is none."""
+    row = published(PackKind.QUESTIONNAIRE, QUESTIONNAIRE)
+    return _parsed(row.sha256, row.pk)
+
+
 def latest_rows(response: QuestionnaireResponse) -> dict[str, Answer]:
     """Return the answer that counts for each question answered."""
     return {row.question: row for row in response.answers.filter(is_latest=True)}
@@ -100,6 +117,25 @@ def frozen_answers(response: QuestionnaireResponse) -> dict[str, object]:
     return {key: entry["value"] for key, entry in (response.snapshot or {}).items()}
 
 
+def expired_keys(response: QuestionnaireResponse, on: date) -> frozenset[str]:
+    """Return the questions of a frozen response whose answer is too old on that day, at the patient's location.
+
+    How long an answer counts is what the questionnaire in force says, whichever version it was given to: a clinic
+    that shortens it means everybody. What skip logic hid was never said, and does not grow old.
+    """
+    questionnaire, zone = questionnaire_in_force(), response.patient.location.zone
+    answered_on = {
+        key: datetime.fromisoformat(str(entry["at"])).astimezone(zone).date()
+        for key, entry in (response.snapshot or {}).items()
+        if key in questionnaire.by_key and not _was_hidden(questionnaire.by_key[key], entry["value"])
+    }
+    return expired_answers(answered_on, questionnaire, on)
+
+
+def _was_hidden(question: Question, value: object) -> bool:
+    return question.ask_if is not None and value == Special.NOT_APPLICABLE
+
+
 def answers_in_force(patient: Patient) -> dict[str, object]:
     """Return the frozen values of the patient's answers in force, amended or not; {} before any are sent in."""
     response = completed_response(patient)
@@ -114,6 +150,30 @@ def open_response(patient: Patient) -> QuestionnaireResponse | None:
 def completed_response(patient: Patient) -> QuestionnaireResponse | None:
     """Return the patient's answers in force: the completed ones that nothing newer replaced."""
     return _responses(patient).filter(status=ResponseStatus.COMPLETED).order_by("-completed_at").first()
+
+
+@dataclass(frozen=True)
+class FormState:
+    """Where a patient's questionnaire stands, in words that tell nothing of an answer.
+
+    `sent_in_at`: when the answers in force were handed in. `begun_at`: since when one is being filled in. `too_old`:
+    some answers count no longer and have to be given again.
+    """
+
+    sent_in_at: datetime | None
+    begun_at: datetime | None
+    too_old: bool
+
+
+def form_state(patient: Patient, at: datetime) -> FormState:
+    """Return where the patient's questionnaire stands, for whoever may send it but not read it."""
+    done, begun = completed_response(patient), open_response(patient)
+    today = at.astimezone(patient.location.zone).date()
+    return FormState(
+        sent_in_at=done.completed_at if done else None,
+        begun_at=begun.started_at if begun else None,
+        too_old=done is not None and bool(expired_keys(done, today)),
+    )
 
 
 def _responses(patient: Patient) -> QuerySet[QuestionnaireResponse]:
@@ -228,9 +288,3 @@ def shown_groups(
             if items:
                 groups.append(ShownGroup(key, title, section.key, items))
     return groups
-
-
-def enquiries_for(user: User, status: str) -> EnquiryQuerySet:
-    """Return the enquiries the person may see in this state, newest first; "open" means new and contacted."""
-    rows = Enquiry.objects.visible_to(user).select_related("location", "patient")
-    return rows.filter(status__in=OPEN_ENQUIRIES) if status == "open" else rows.filter(status=status)

@@ -63,12 +63,24 @@ class AskIf:
 
 
 @dataclass(frozen=True)
+class Validity:
+    """For how many days an answer counts before it must be given again, and who says so."""
+
+    days: int
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.days} days ({self.source})"
+
+
+@dataclass(frozen=True)
 class Question:
     """One question. `critical`: a blank leaves a screening incomplete. `expires`: asked again on the treatment day.
 
     `health`: a patient may be unsure, and then a person looks (rule R57). `none_option`: an empty list is an answer.
     `never_allowed`: "never" is an answer to a date. `past`: the date lies behind the person who answers.
-    `may_not_apply`: the person may say that the question does not apply, and then it counts as no.
+    `may_not_apply`: the person may say that the question does not apply, and then it counts as no. `valid`: how long
+    an answer counts; None where the clinic has not decided that it ever grows old.
     """
 
     key: str
@@ -91,6 +103,7 @@ class Question:
     past: bool
     still_using: bool
     may_not_apply: bool
+    valid: Validity | None
     ask_if: AskIf | None
     wording: str
     note: str
@@ -229,6 +242,10 @@ class Questionnaire:
         """Return the keys that are asked again on the treatment day."""
         return tuple(question.key for question in self.questions if question.expires)
 
+    def timed(self) -> dict[str, int]:
+        """Return the questions whose answers grow old, each with the days for which one counts."""
+        return {question.key: question.valid.days for question in self.questions if question.valid}
+
     def unanswered(self, answers: Answers, who: str | None = None) -> tuple[str, ...]:
         """Return the questions that apply and have no answer, optional ones left out."""
         return tuple(q.key for q in self.visible(answers, who) if q.key not in answers and not q.optional)
@@ -256,6 +273,18 @@ class Questionnaire:
         if total >= self.skin.threshold(4):
             return SkinScore(total, suggested, "IV-VI", "IV-VI band, clinician to confirm", self.skin.version)
         return SkinScore(total, suggested, suggested, f"Self-score suggests type {suggested}", self.skin.version)
+
+
+def expired_answers(answered_on: Mapping[str, date], questionnaire: Questionnaire, on: date) -> frozenset[str]:
+    """Return the questions whose answer is too old to count on the day `on`.
+
+    An answer that is valid for N days counts up to day N - 1 after the day it was given; from day N it is unknown.
+    """
+    return frozenset(
+        key
+        for key, days in questionnaire.timed().items()
+        if key in answered_on and (on - answered_on[key]).days >= days
+    )
 
 
 # --- what counts as an answer -------------------------------------------------------------------------------------
@@ -465,6 +494,7 @@ _QUESTION_KEYS = (
         "past",
         "still_using",
         "may_not_apply",
+        "valid",
         "ask_if",
     ),
     *("wording", "note"),
@@ -499,6 +529,7 @@ def _question(item: Item, places: Mapping[str, Sequence[str]]) -> Question:
         past=item.flag("past"),
         still_using=item.flag("still_using"),
         may_not_apply=item.flag("may_not_apply"),
+        valid=_valid(item, who),
         ask_if=_ask_if(item),
         wording=item.text("wording", "ours"),
         note=item.text("note", ""),
@@ -514,6 +545,22 @@ def _options(item: Item, kind: QuestionType) -> tuple[Option, ...]:
     if clash := (UNKNOWN | {NONE_OF_THESE}).intersection(options):
         item.refuse(f"“{min(clash)}” is offered by the page itself and cannot be an option.", "options")
     return tuple(Option(key, label) for key, label in options.items())
+
+
+def _valid(item: Item, who: frozenset[str]) -> Validity | None:
+    raw = item.data.get("valid")
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or set(raw) != {"days", "source"}:
+        item.refuse("“valid” needs days and source, and nothing else.", "valid")
+    days, source = raw["days"], raw["source"]
+    if not isinstance(days, int) or isinstance(days, bool) or days < 1:
+        item.refuse("“days” in “valid” must be a whole number above 0.", "valid")
+    if not isinstance(source, str) or not source.strip():
+        item.refuse("“source” in “valid” must say where the number comes from.", "valid")
+    if who == {Who.SYSTEM.value}:
+        item.refuse("Nobody is asked this, so its answer cannot grow old.", "valid")
+    return Validity(days, source.strip())
 
 
 _ASK_TESTS = ("in", "has_any", "is_date", "unanswered")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from patients.messaging.rules import UNDO, Value, WantedMessage
 from patients.messaging.states import Channel, MessageStatus, Purpose
+from patients.registry.states import LinkScope
 
 NOTICE_STEP = "correction"
 CORRECTION, CANCELLED, CONFIRMATION = "correction", "cancelled", "booking_confirmation"
@@ -32,6 +33,10 @@ class Known:
     context: Mapping[str, Value]
     due_at: datetime
     visit_at: datetime | None
+
+    @property
+    def purpose(self) -> object:
+        return self.said[0]
 
     @property
     def is_waiting(self) -> bool:
@@ -78,7 +83,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What setting the messages right came to, for whoever moved the visit."""
+    """What setting the messages right came to, for whoever moved the visit. `is_change` if anything was written."""
 
     planned: int = 0
     moved: int = 0
@@ -86,9 +91,10 @@ class Reconciled:
     kept: int = 0
     already_sent: int = 0
     corrections: int = 0
-    sentence: str = field(init=False)
+    is_change: bool = False
 
-    def __post_init__(self) -> None:
+    @property
+    def sentence(self) -> str:
         parts = [
             _count(self.planned, "message planned", "messages planned"),
             _count(self.moved, "message moved", "messages moved"),
@@ -96,7 +102,7 @@ class Reconciled:
             _count(self.already_sent, "already sent", "already sent"),
             _count(self.corrections, "correction will go out", "corrections will go out"),
         ]
-        object.__setattr__(self, "sentence", ", ".join(part for part in parts if part) or "No message changes")
+        return ", ".join(part for part in parts if part) or "No message changes"
 
 
 def said(wanted: WantedMessage) -> tuple[object, ...]:
@@ -177,7 +183,7 @@ def _with_notice(
 ) -> Difference:
     told = sorted((row for row in known if row.is_told and row.visit_at), key=_order_of_telling)
     pending = next((row for row in known if row.step == NOTICE_STEP and row.is_waiting and not row.in_plan), None)
-    truth = next((each for each in wanted if each.visit_at), None)
+    truth = min((each for each in wanted if each.visit_at), key=_leads_elsewhere, default=None)
     if wanted and truth is None:
         return found  # it speaks of no visit's time: nothing that was told can have become wrong
     notice = _notice(told[-1], truth, found, known, at) if told else None
@@ -196,6 +202,10 @@ def _with_notice(
     ):
         return replace(found, already_sent=wrong, has_notice=True)
     return replace(found, changed_notice=(pending.key, notice), already_sent=wrong, has_notice=True)
+
+
+def _leads_elsewhere(wanted: WantedMessage) -> bool:
+    return wanted.link_scope != LinkScope.VISIT
 
 
 def _was_let_go(notice: WantedMessage, known: Sequence[Known]) -> bool:
@@ -231,18 +241,26 @@ def _notice(
     if belief.template == CANCELLED:
         if _confirms_anyway(found, known):
             return None
-        return _as_notice(belief, CONFIRMATION, {"when_local": when, "where": where}, truth.visit_at, at)
-    moved = belief.visit_at != truth.visit_at
+        return _as_notice(belief, CONFIRMATION, {"when_local": when, "where": where}, truth.visit_at, at, truth)
+    # When the clinic's clock was changed the same words mean another instant: whoever was told them knows enough.
+    moved = belief.visit_at != truth.visit_at and belief.when != when
     if not moved and (not belief.where or belief.where == where):
         return None
     old = belief.when if moved else belief.where
     context = {"old_when": old, "new_when": when, "where": where}
-    return _as_notice(belief, CORRECTION, context, truth.visit_at, at)
+    return _as_notice(belief, CORRECTION, context, truth.visit_at, at, truth)
 
 
 def _as_notice(
-    belief: Known, template: str, context: Mapping[str, Value], visit_at: datetime, at: datetime
+    belief: Known,
+    template: str,
+    context: Mapping[str, Value],
+    visit_at: datetime,
+    at: datetime,
+    truth: WantedMessage | None = None,
 ) -> WantedMessage:
+    """Return the notice. Its link leads where that of the messages about the visit does, if they have one."""
+    visit_link = None if truth is None or _leads_elsewhere(truth) else truth
     ahead = [each for each in (belief.visit_at, visit_at) if each is not None and each > at]
     not_after = min(ahead, default=at)
     return WantedMessage(
@@ -254,6 +272,8 @@ def _as_notice(
         due_at=min(at + UNDO, not_after),
         not_after=not_after,
         important=True,
+        link_scope=visit_link.link_scope if visit_link else "",
+        link_about=visit_link.link_about if visit_link else "",
         note="Three minutes after the change: until then it can be undone and nobody is told.",
         visit_at=visit_at,
     )

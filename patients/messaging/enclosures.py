@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from patients.messaging.models import Message
+from patients.messaging.due import AnyMessage
 
 
 class CalendarFile(NamedTuple):
@@ -15,7 +15,7 @@ class CalendarFile(NamedTuple):
     text: str
 
 
-Maker = Callable[[Message, str], CalendarFile | None]
+Maker = Callable[[AnyMessage, str], CalendarFile | None]
 _makers: dict[str, Maker] = {}
 
 
@@ -24,7 +24,7 @@ def encloses(kind: str, maker: Maker) -> None:
     _makers[kind] = maker
 
 
-def enclosure_of(message: Message, to: str) -> CalendarFile | None:
+def enclosure_of(message: AnyMessage, to: str) -> CalendarFile | None:
     """Return what goes with the letter to this address as things stand now; None for words alone."""
     maker = _makers.get(message.about.partition(":")[0])
     return maker(message, to) if maker else None

@@ -8,13 +8,16 @@ from clinic.premises.models import Location
 from clinic.sealed import SealedJSONField
 from clinic.staff.models import User
 from patients.messaging.states import (
+    CHANNEL_OF,
     LABELS,
     PLAIN_PURPOSES,
+    STOPPED,
     TRANSITIONS,
     UNSENT,
     Channel,
     MessageStatus,
     Purpose,
+    Said,
     Tried,
 )
 from patients.registry.models import ContactPoint, Patient
@@ -70,7 +73,11 @@ class Message(models.Model):
     try_at = models.DateTimeField(help_text="When the sender looks at it next; due_at until something went wrong.")
     lease_until = models.DateTimeField(null=True)
     token = models.PositiveIntegerField(default=0, help_text="Fencing token: grows with each claim.")
+    # A person may say that it cannot wait, and why: until then quiet hours do not hold it.
+    night_until = models.DateTimeField(null=True)
+    hurried_why = models.CharField(max_length=200, blank=True, db_default="")
     attempts = models.PositiveSmallIntegerField(default=0)
+    deaths = models.PositiveSmallIntegerField(default=0, help_text="How often a sender stopped while it held this.")
     # Frozen when it leaves. From `handed_at` on it may have gone out, whatever happens to the sender.
     handed_at = models.DateTimeField(null=True)
     point = models.ForeignKey(ContactPoint, on_delete=models.PROTECT, null=True, related_name="+")
@@ -93,6 +100,8 @@ class Message(models.Model):
             models.Index(fields=["lease_until"], condition=Q(status="sending"), name="message_leased"),
             models.Index(fields=["patient", "-due_at"], name="message_by_patient"),
             models.Index(fields=["location", "status", "-due_at"], name="message_by_location"),
+            # Only texts: a receipt that does not repeat our own name is matched by the gateway's.
+            models.Index(fields=["gateway_ref"], condition=Q(sent_channel="sms"), name="message_by_gateway_ref"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["about", "step", "revision"], name="message_once_per_step"),
@@ -107,6 +116,9 @@ class Message(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=["sent", "delivered"]) | Q(sent_at__isnull=False), name="message_sent_has_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(night_until__isnull=True) | ~Q(hurried_why=""), name="message_in_the_night_says_why"
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=["planned", "held"]) | Q(handed_at__isnull=True),
@@ -132,6 +144,13 @@ class Message(models.Model):
         return self.reason or (self.note if self.status in UNSENT else "")
 
     @property
+    def first_by(self) -> str:
+        """By which way it goes first, in words: the patient's own wish, else as planned."""
+        if self.patient is not None and self.patient.channel_is_wish:
+            return str(CHANNEL_OF[self.patient.preferred_channel].label)
+        return str(Channel(self.channel).label)
+
+    @property
     def says_nothing_medical(self) -> bool:
         return self.purpose in PLAIN_PURPOSES
 
@@ -141,6 +160,11 @@ class Message(models.Model):
         if self.sent_at:
             return self.sent_at
         return self.due_at if self.is_held_by_desk or self.status not in UNSENT else self.try_at
+
+    @property
+    def is_stopped(self) -> bool:
+        """True if it is held because of what its reader wishes."""
+        return self.status == MessageStatus.HELD and self.reason.startswith(STOPPED)
 
     @property
     def is_held_by_desk(self) -> bool:
@@ -165,6 +189,39 @@ class DeliveryAttempt(models.Model):
         return f"{self.outcome} at {self.at}"
 
 
+class DeliveryReceipt(models.Model):
+    """What a gateway said about a text after it took it over: late, early or twice, it is kept once.
+
+    Waits until the message it is about has settled; `effect` says what it changed then, or why nothing.
+    """
+
+    gateway = models.CharField(max_length=10)
+    text_ref = models.CharField(max_length=200, help_text="What the gateway calls the text.")
+    said = models.CharField(max_length=10, choices=Said)
+    key = models.UUIDField(null=True, help_text="Our name of the message, where the gateway repeats it.")
+    message = models.ForeignKey(Message, on_delete=models.PROTECT, null=True, related_name="receipts")
+    answer = models.CharField(max_length=300, blank=True)
+    opted_out = models.BooleanField(default=False)
+    said_at = models.DateTimeField(help_text="By the gateway's clock where it names a time.")
+    received_at = models.DateTimeField()
+    applied_at = models.DateTimeField(null=True)
+    effect = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        ordering = ["said_at", "id"]
+        indexes = [models.Index(fields=["id"], condition=Q(applied_at=None), name="receipt_waiting")]
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "text_ref", "said"], name="receipt_once_per_text_and_state"),
+            models.CheckConstraint(
+                condition=Q(applied_at=None, effect="") | (Q(applied_at__isnull=False) & ~Q(effect="")),
+                name="receipt_says_what_it_did",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.said}: {self.text_ref}"
+
+
 class OptOut(models.Model):
     """Somebody said STOP: for one person, or for everyone at the contact point when `patient` is empty."""
 
@@ -175,26 +232,36 @@ class OptOut(models.Model):
     until_at = models.DateTimeField(null=True)
     how = models.CharField(max_length=200)
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["point", "patient", "purpose"],
+                condition=Q(until_at=None),
+                nulls_distinct=False,
+                name="opt_out_once_in_force",
+            ),
+            models.CheckConstraint(condition=~Q(how=""), name="opt_out_says_how"),
+            models.CheckConstraint(
+                condition=Q(until_at=None) | Q(until_at__gte=models.F("since_at")), name="opt_out_ends_after_it_began"
+            ),
+        ]
+
     def __str__(self) -> str:
         return f"{self.point} since {self.since_at}"
 
 
-class Reply(models.Model):
-    """What somebody wrote back. It waits in the inbox until a person has read it."""
+class GatewayMinute(models.Model):
+    """How many messages a gateway was given within a minute; for gateways of which the settings say how many it takes.
 
-    ref = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    point = models.ForeignKey(ContactPoint, on_delete=models.PROTECT, related_name="replies")
-    body = SealedJSONField()
-    received_at = models.DateTimeField()
-    gateway_ref = models.CharField(max_length=200, unique=True)
-    read_at = models.DateTimeField(null=True)
-    read_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    One row a channel.
+    """
 
-    class Meta:
-        ordering = ["-received_at"]
+    channel = models.CharField(primary_key=True, max_length=5, choices=Channel)
+    minute = models.DateTimeField()
+    given = models.PositiveIntegerField()
 
     def __str__(self) -> str:
-        return f"Reply from {self.point}"
+        return f"{self.given} by {self.channel} at {self.minute:%H:%M}"
 
 
 class SenderPulse(models.Model):

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
+from clinic.packs.models import RulePack
+from clinic.packs.states import PackKind, PackStatus
 from clinic.staff.models import User
-from patients.messaging.models import DeliveryAttempt, Message, MessageQuerySet, OptOut, SenderPulse
-from patients.messaging.rules import OPT_OUT_TEMPLATES, Value
-from patients.messaging.states import SHOWN, Channel, Shown, Tried
-from patients.registry.models import ContactPoint, PatientContact
+from clinic.statements import run
+from patients.messaging.due import AnyMessage
+from patients.messaging.models import DeliveryAttempt, Message, MessageQuerySet, SenderPulse
+from patients.messaging.rules import OPT_OUT_TEMPLATES, Value, may_leave_at_night, quiet_until
+from patients.messaging.states import CHANNEL_OF, SHOWN, Channel, Shown, Tried
+from patients.messaging.wording import Letter, parse_letter
+from patients.registry.models import Patient
 from patients.registry.rules import search_key
-from patients.registry.states import ContactKind
+from patients.registry.states import Language
 
-KIND_OF: dict[str, ContactKind] = {Channel.EMAIL: ContactKind.EMAIL, Channel.SMS: ContactKind.PHONE}
 # Later than these the desk is told: the sweep comes every 15 seconds.
 STALLED_AFTER = timedelta(minutes=2)
 OVERDUE_AFTER = timedelta(minutes=10)
 PAGE = 50
+STOPPED_AHEAD = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Route:
 
     channel: Channel
     address: str
-    point: ContactPoint | None = None
+    point_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Routes:
     open: tuple[Route, ...]
     why_none: str = ""
     was_refused: bool = False
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,46 @@ class SenderState:
         return self.sweep_age is None or self.sweep_age > STALLED_AFTER or self.oldest_overdue > OVERDUE_AFTER
 
 
+class Stop(NamedTuple):
+    """An opt-out in force: of one patient, or of everyone at the contact point; for one purpose, or for every."""
+
+    point_id: int
+    patient_id: int | None
+    purpose: str
+
+
+_CONTACTS = """
+SELECT contact.patient_id, point.id, point.kind, point.value
+FROM patients_patientcontact AS contact JOIN patients_contactpoint AS point ON point.id = contact.point_id
+WHERE contact.patient_id = ANY(%(patients)b) AND contact.until_at IS NULL ORDER BY contact.since_at, contact.id
+"""
+_STOPS = """
+SELECT point_id, patient_id, purpose FROM patients_optout
+WHERE point_id = ANY(%(points)b) AND since_at <= %(at)s AND (until_at IS NULL OR until_at > %(at)s)
+"""
+
+# The clinic's own words, by template and language.
+Letters = Mapping[tuple[str, str], Letter]
+
+
+def letters_in_force() -> Letters:
+    """Return every letter that the clinic has put into its own words, by template and language. One query."""
+    rows = RulePack.objects.filter(kind=PackKind.LETTER, status=PackStatus.PUBLISHED, is_shipped=False)
+    found = [_letter(name, body) for name, body in rows.values_list("name", "body")]
+    return {(letter.name, letter.language): letter for letter in found}
+
+
+@lru_cache(maxsize=256)
+def _letter(name: str, body: str) -> Letter:
+    return parse_letter(body, name)
+
+
+def own_words(letters: Letters, message: AnyMessage) -> Letter | None:
+    """Return the clinic’s words for a message in its reader’s language, else its English ones; None if it has none."""
+    language = message.patient.language if message.patient else Language.ENGLISH
+    return letters.get((message.template, language)) or letters.get((message.template, Language.ENGLISH))
+
+
 def database_clock() -> datetime:
     """Return the database's time. What is due is decided by one clock, however many workers' own clocks disagree."""
     with connection.cursor() as cursor:
@@ -65,7 +114,7 @@ def database_clock() -> datetime:
     return now
 
 
-def variables_of(message: Message) -> dict[str, Value]:
+def variables_of(message: AnyMessage) -> dict[str, Value]:
     """Return the fixed variables of a message: who reads it and who writes as they stand now, then its own."""
     location = message.location
     reader = message.patient.first_name if message.patient else message.staff.name if message.staff else ""
@@ -80,14 +129,14 @@ def variables_of(message: Message) -> dict[str, Value]:
     }
 
 
-def routes_for(messages: Sequence[Message], at: datetime) -> dict[int, Routes]:
+def routes_for(messages: Sequence[AnyMessage], at: datetime) -> dict[int, Routes]:
     """Return the ways open to each message now, by its key, in three queries for any number of messages.
 
     Left out are contacts that ended, that asked us to stop, that this message was refused at, and channels that the
     clinic does not use.
     """
     contacts = _contacts(messages)
-    stopped = _opt_outs([point for points in contacts.values() for point in points.values()], at)
+    stopped = _opt_outs([way.point_id for ways in contacts.values() for way in ways.values() if way.point_id], at)
     refused = _refused(messages)
     return {
         message.pk: _routes(message, contacts.get(message.patient_id or 0, {}), stopped, refused)
@@ -95,22 +144,21 @@ def routes_for(messages: Sequence[Message], at: datetime) -> dict[int, Routes]:
     }
 
 
-def _contacts(messages: Iterable[Message]) -> dict[int, dict[str, ContactPoint]]:
-    """Return each patient's newest contact point of each kind."""
-    found: dict[int, dict[str, ContactPoint]] = defaultdict(dict)
+def _contacts(messages: Iterable[AnyMessage]) -> dict[int, dict[Channel, Route]]:
+    """Return each patient's newest way of each kind."""
+    found: dict[int, dict[Channel, Route]] = defaultdict(dict)
     patients = {message.patient_id for message in messages if message.patient_id}
-    rows = PatientContact.objects.filter(patient__in=patients, until_at=None).select_related("point")
-    for contact in rows.order_by("since_at", "id"):
-        found[contact.patient_id][contact.point.kind] = contact.point
+    for patient_id, point_id, kind, value in run(_CONTACTS, patients=list(patients)) if patients else []:
+        channel = CHANNEL_OF[kind]
+        found[patient_id][channel] = Route(channel, value, point_id)
     return found
 
 
-def _opt_outs(points: Iterable[ContactPoint], at: datetime) -> list[OptOut]:
-    in_force = Q(until_at=None) | Q(until_at__gt=at)
-    return list(OptOut.objects.filter(in_force, point__in=list(points), since_at__lte=at))
+def _opt_outs(points: Sequence[int], at: datetime) -> list[Stop]:
+    return [Stop(*row) for row in run(_STOPS, points=list(points), at=at)] if points else []
 
 
-def _refused(messages: Iterable[Message]) -> dict[int, set[str]]:
+def _refused(messages: Iterable[AnyMessage]) -> dict[int, set[str]]:
     """Return on which channels each message was refused for good already."""
     found: dict[int, set[str]] = defaultdict(set)
     tried = [message.pk for message in messages if message.attempts]
@@ -122,35 +170,62 @@ def _refused(messages: Iterable[Message]) -> dict[int, set[str]]:
 
 
 def _routes(
-    message: Message, points: dict[str, ContactPoint], stopped: list[OptOut], refused: dict[int, set[str]]
+    message: AnyMessage, ways: dict[Channel, Route], stopped: list[Stop], refused: dict[int, set[str]]
 ) -> Routes:
     if message.staff is not None:
         return Routes((Route(Channel.EMAIL, message.staff.email),))
-    planned = Channel(message.channel)
-    channels = [planned, *(each for each in Channel if each != planned)]
-    have = [each for each in channels if KIND_OF[each] in points and _is_used(each)]
-    open_ = [each for each in have if not _is_stopped(message, points[KIND_OF[each]], stopped)]
-    left = [each for each in open_ if each not in refused.get(message.pk, set())]
+    patient = message.patient
+    wish = CHANNEL_OF[patient.preferred_channel] if patient is not None and patient.channel_is_wish else None
+    planned = wish or Channel(message.channel)
+    have = [ways[each] for each in _ORDERS[planned] if each in ways and _is_used(each)]
+    open_ = [way for way in have if not _is_stopped(message, way, stopped)]
+    left = [way for way in open_ if way.channel not in refused.get(message.pk, set())]
     if left:
-        return Routes(tuple(Route(each, points[KIND_OF[each]].value, points[KIND_OF[each]]) for each in left))
+        return Routes(tuple(left))
     if open_:
         return Routes((), "Every address on file was refused.", was_refused=True)
-    return Routes((), "They asked us to stop." if have else "There is no address or number on file.")
+    if have:
+        return Routes((), "They asked us to stop.", is_stopped=True)
+    return Routes((), "There is no address or number on file.")
+
+
+# The planned channel first, then the others.
+_ORDERS = {first: (first, *(each for each in Channel if each != first)) for first in Channel}
 
 
 def _is_used(channel: Channel) -> bool:
     return channel == Channel.EMAIL or settings.SMS_GATEWAY != "none"
 
 
-def _is_stopped(message: Message, point: ContactPoint, stopped: list[OptOut]) -> bool:
+def _is_stopped(message: AnyMessage, way: Route, stopped: list[Stop]) -> bool:
     if message.template in OPT_OUT_TEMPLATES:
         return False
     return any(
-        stop.point_id == point.pk
+        stop.point_id == way.point_id
         and stop.patient_id in {None, message.patient_id}
         and stop.purpose in {"", message.purpose}
         for stop in stopped
     )
+
+
+def night_zone(message: AnyMessage) -> ZoneInfo:
+    """Return whose night counts: the patient's own, where it is known to be another than the clinic's."""
+    own = message.patient.time_zone if message.patient else ""
+    return ZoneInfo(own or message.location.time_zone)
+
+
+def quiet_for(message: Message, at: datetime) -> datetime | None:
+    """Return until when quiet hours would hold the message if it were sent now, by its reader's clock; else None."""
+    prompt = may_leave_at_night(
+        template=message.template,
+        purpose=message.purpose,
+        any_hour=message.any_hour,
+        due_at=message.due_at,
+        at=at,
+    )
+    zone = night_zone(message)
+    until = None if prompt else quiet_until(at, zone)
+    return until.astimezone(zone) if until else None
 
 
 def sender_state(at: datetime) -> SenderState:
@@ -165,16 +240,52 @@ def sender_state(at: datetime) -> SenderState:
     )
 
 
-def messages_of(user: User, shown: Shown, search: str = "") -> MessageQuerySet:
-    """Return one part of the log as the person may see it, of patients whose name begins so if asked.
+@dataclass(frozen=True)
+class Wanted:
+    """Which messages the log shows. Days are those of the clinic where the page is read; empty means any."""
 
-    Coming ones stand soonest first, all others latest first.
+    shown: Shown = Shown.COMING
+    search: str = ""
+    status: str = ""
+    channel: str = ""
+    purpose: str = ""
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        return any((self.search.strip(), self.status, self.channel, self.purpose, self.first, self.last))
+
+
+def messages_of(
+    user: User, wanted: Wanted, zone: tzinfo, at: datetime, patient: Patient | None = None
+) -> MessageQuerySet:
+    """Return one part of the log as the person may see it, of one patient if one is named.
+
+    Coming ones stand soonest first, all others latest first. What was not sent to anybody is shown up to a week ahead,
+    where no days are asked for.
     """
-    rows = Message.objects.visible_to(user).filter(status__in=SHOWN[shown])
-    if search.strip():
-        key = search_key(search)
+    rows = Message.objects.visible_to(user).filter(status__in=SHOWN[wanted.shown])
+    if patient is not None:
+        rows = rows.filter(patient=patient)
+    if wanted.search.strip():
+        key = search_key(wanted.search)
         rows = rows.filter(Q(patient__search_text__startswith=key) | Q(patient__search_given__startswith=key))
-    order = ("due_at", "id") if shown == Shown.COMING else ("-due_at", "-id")
+    if wanted.status:
+        rows = rows.filter(status=wanted.status)
+    if wanted.channel:
+        # Where it went, once it has gone; else the way it goes first.
+        rows = rows.filter(Q(sent_channel=wanted.channel) | Q(sent_channel="", channel=wanted.channel))
+    if wanted.purpose:
+        rows = rows.filter(purpose=wanted.purpose)
+    if wanted.first:
+        rows = rows.filter(due_at__gte=datetime.combine(wanted.first, time(), tzinfo=zone))
+    if wanted.last:
+        rows = rows.filter(due_at__lt=datetime.combine(wanted.last + timedelta(days=1), time(), tzinfo=zone))
+    if wanted.shown == Shown.STOPPED and patient is None and not (wanted.first or wanted.last):
+        # What would have gone out within a week or did not: not the recall of next year that nobody misses today.
+        rows = rows.filter(due_at__lte=at + STOPPED_AHEAD)
+    order = ("due_at", "id") if wanted.shown == Shown.COMING else ("-due_at", "-id")
     return rows.select_related("patient", "staff", "location", "point").order_by(*order)
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from patients.messaging.states import Channel, Purpose
+from patients.registry.states import LinkScope
 
 Value = str | tuple[str, ...]
 
@@ -31,14 +32,24 @@ VARIABLES = frozenset(
         "contact_if",
         "old_when",
         "new_when",
+        "answer",
     }
 )
 MAX_SEGMENTS = 2
+# No link, or one that may stand in two letters: it only shows a visit.
+HARMLESS_LINKS = frozenset({"", LinkScope.VISIT.value})
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
-MAX_TRIES = 10  # about three hours of waiting in all
+MAX_TRIES = 6  # within an hour: greylisting lets go within minutes, and a gateway that is down uses up none
+# So often a sender may stop while it holds a message that has not left; then it is the message.
+MAX_DEATHS = 12
+
 # A booking or a move can be undone this long before anybody is told.
 UNDO = timedelta(minutes=3)
+
+# A message that is later than this is catching up; then one person gets at most so many within an hour.
+CATCHING_UP = timedelta(minutes=15)
+LATE_AN_HOUR = 2
 
 # Nobody is written to between these wall times, where they live.
 QUIET_FROM, QUIET_UNTIL = time(20), time(9)
@@ -48,13 +59,6 @@ PUNCTUAL = timedelta(hours=1)
 PROMPT_TEMPLATES = frozenset({"stop_confirmation", "start_confirmation", "auto_reply", "new_link"})
 # The one message that may follow a STOP or a START.
 OPT_OUT_TEMPLATES = frozenset({"stop_confirmation", "start_confirmation"})
-
-# English, Spanish, French, Portuguese, German, Dutch. “Cancel” is not among them: whoever writes it means the visit.
-_STOP_WORDS = frozenset(
-    """stop stopall stopp unsubscribe end quit optout arret arreter desabonner baja parar alto abbestellen abmelden
-    afmelden""".split()  # noqa: SIM905
-)
-_START_WORDS = frozenset(["start", "unstop", "optin", "alta", "iniciar", "commencer", "anmelden", "aanmelden"])
 
 # Overrides of the reading direction; joiners and marks that names need are not among them.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -127,14 +131,16 @@ def lint_discreet(
 
 
 def next_attempt(attempts: int, *, seed: str) -> timedelta:
-    """Return how long to wait after the `attempts`-th failed try (1 or more): doubling from 30 s, an hour at most.
+    """Return how long to wait after the `attempts`-th failed try (1 or more): 30 s, then three times as long each time.
+
+    An hour at most.
 
     The wait is shortened by up to a quarter, by the seed, so that messages that failed together do not come back
     together; the same seed and number always give the same wait.
     """
     if attempts < 1:
         raise ValueError("There is nothing to wait for before the first try.")
-    wait = min(FIRST_WAIT * (1 << min(attempts - 1, 20)), LONGEST_WAIT)
+    wait = min(FIRST_WAIT * int(3 ** min(attempts - 1, 10)), LONGEST_WAIT)
     draw = int.from_bytes(hashlib.sha256(f"{seed}:{attempts}".encode()).digest()[:4]) / 2**32
     return wait * (1 - draw / 4)
 
@@ -172,6 +178,14 @@ class WantedMessage:
             raise ValueError(f"{self.step}: it would be too late before it is due.")
 
 
+def waits_its_turn(*, purpose: str, due_at: datetime, at: datetime) -> bool:
+    """Return whether a message counts towards what one person gets in an hour: what is late, but no correction.
+
+    After an outage everything that waited is late at once, and nobody should get it all at once.
+    """
+    return at - due_at > CATCHING_UP and purpose not in {Purpose.ALARM, Purpose.CORRECTION}
+
+
 def quiet_until(at: datetime, zone: ZoneInfo) -> datetime | None:
     """Return when the quiet hours end that an instant falls into, as an instant; None in the day."""
     wall = at.astimezone(zone)
@@ -188,27 +202,28 @@ def may_leave_at_night(*, template: str, purpose: str, any_hour: bool, due_at: d
     return any_hour and at <= due_at + PUNCTUAL
 
 
-def may_repeat(*, purpose: str, has_link: bool, was_unknown: bool) -> bool:
+def may_repeat(*, purpose: str, link_scope: str, was_unknown: bool) -> bool:
     """Return whether a message that may already have arrived goes out once more, on a gateway that would repeat it.
 
     A reminder twice is harmless, never is not. A personal link twice confuses, so a person looks first. An alarm is
     repeated until somebody surely has it.
+
+    The link of a reminder is not held: both copies open the same page with the time and place of a visit, behind the
+    same date of birth, and nobody answers a question twice there. Held, a reminder that never left would wait for a
+    person while the visit comes, and the desk would be asked about each.
     """
     if purpose == Purpose.ALARM:
         return True
-    return not has_link and not was_unknown
+    return link_scope in HARMLESS_LINKS and not was_unknown
 
 
-def asks_to(text: str) -> str:
-    """Return "stop" or "start" when a reply says nothing else, whatever its case, accents and full stops; else ""."""
-    plain = "".join(sign for sign in unicodedata.normalize("NFKD", text.casefold()) if sign.isalpha())
-    if plain in _STOP_WORDS:
-        return "stop"
-    return "start" if plain in _START_WORDS else ""
+_FOLDED = re.compile(r"[!-~]*(?: [!-~]+)*")
 
 
 def fold(text: str) -> str:
     """Return a text on one line, without control signs and signs that turn the reading direction of what follows."""
+    if _FOLDED.fullmatch(text) and text[:1] != " ":
+        return text  # most are: looking at each sign is the dear way
     return " ".join("".join(" " if _breaks_line(sign) else sign for sign in text).split())
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django.db.models import TextChoices
 
+from patients.registry.states import ContactKind
+
 
 class Channel(TextChoices):
     EMAIL = "email", "Email"
     SMS = "sms", "Text"
+
+
+# How each kind of contact is written to.
+CHANNEL_OF: dict[str, Channel] = {ContactKind.EMAIL: Channel.EMAIL, ContactKind.PHONE: Channel.SMS}
 
 
 class MessageStatus(TextChoices):
@@ -31,6 +37,7 @@ class Purpose(TextChoices):
     CHECKIN = "checkin", "Check-in"
     CORRECTION = "correction", "Correction"
     NEWS = "news", "Recall and reviews"
+    ANSWER = "answer", "Answer to a text"
     ALARM = "alarm", "Alarm to staff"
 
 
@@ -42,6 +49,14 @@ class Tried(TextChoices):
     FAILED = "failed", "Refused"
     UNKNOWN = "unknown", "Answer lost"
     LATE = "late", "Answer came after somebody else took over"
+
+
+class Said(TextChoices):
+    """What a gateway says about a text after it took it over."""
+
+    SENT = "sent", "On its way"
+    DELIVERED = "delivered", "Delivered"
+    FAILED = "failed", "Not delivered"
 
 
 # What the log calls a message, by its template: words that anyone at the desk may read.
@@ -56,11 +71,13 @@ LABELS: dict[str, str] = {
     "consent_copy": "Copy of a signed form",
     "consent_invitation": "Form to read and sign",
     "correction": "Correction",
+    "desk_reply": "Answer to a text",
     "decision": "News from the clinician",
     "deferred": "A later time",
     "fitness_check": "Check before the visit",
     "intake_invitation": "Health questionnaire",
     "new_link": "New link",
+    "new_time": "Another time for a visit",
     "precare": "Preparation",
     "recall": "Recall",
     "reminder": "Reminder",
@@ -70,7 +87,9 @@ LABELS: dict[str, str] = {
     "waitlist_offer": "A free time",
 }
 # Purposes whose text says nothing about anybody's health.
-PLAIN_PURPOSES = frozenset({Purpose.INVITATION, Purpose.VISIT, Purpose.CORRECTION, Purpose.NEWS, Purpose.ALARM})
+PLAIN_PURPOSES = frozenset(
+    {Purpose.INVITATION, Purpose.VISIT, Purpose.CORRECTION, Purpose.NEWS, Purpose.ANSWER, Purpose.ALARM}
+)
 
 
 class Shown(TextChoices):
@@ -81,6 +100,9 @@ class Shown(TextChoices):
     SENT = "sent", "Sent"
     STOPPED = "stopped", "Not sent"
 
+
+# Kinds that patients' messages are filtered by; staff are paged, not written to.
+PATIENT_PURPOSES = tuple(purpose for purpose in Purpose if purpose != Purpose.ALARM)
 
 SHOWN: dict[str, tuple[MessageStatus, ...]] = {
     Shown.COMING: (MessageStatus.PLANNED, MessageStatus.HELD, MessageStatus.SENDING),
@@ -103,3 +125,5 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 }
 # Not yet out of our hands: a changed plan may still change or withdraw these.
 UNSENT = frozenset({_S.PLANNED, _S.HELD})
+# How the reason of a held message begins that waits for nothing but a change of mind.
+STOPPED = "Will not go out: "

@@ -14,9 +14,10 @@ from django.db import DatabaseError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic.audit.actions import record
 from clinic.audit.states import Refused
@@ -25,27 +26,46 @@ from clinic.staff.http import StaffRequest
 from clinic.staff.states import Permission
 from clinic.transports.kept import kept_message, kept_messages
 from patients.messaging import queries
-from patients.messaging.actions import hold_message, release_message, resend_message, skip_message
-from patients.messaging.forms import WhyForm
+from patients.messaging.actions import ReasonMissing, hold_message, release_message, resend_message, skip_message
+from patients.messaging.forms import LogForm, SendForm, WhyForm
 from patients.messaging.models import Message
 from patients.messaging.states import UNSENT, MessageStatus, Shown
+from patients.registry.models import Patient
 
 
 @staff(Permission.SEE_MESSAGES)
 @require_safe
 def message_log(request: StaffRequest) -> HttpResponse:
     """Every message of the person's locations with the reason for its state; what comes next first."""
+    return _log(request, None)
+
+
+@staff(Permission.SEE_MESSAGES)
+@require_safe
+def patient_messages(request: StaffRequest, ref: UUID) -> HttpResponse:
+    """Every message to one patient, with the same filters."""
+    return _log(request, get_object_or_404(Patient.objects.visible_to(request.user), ref=ref))
+
+
+def _log(request: StaffRequest, patient: Patient | None) -> HttpResponse:
     shown = Shown(request.GET["show"]) if request.GET.get("show") in Shown.values else Shown.COMING
-    search = request.GET.get("q", "")[:100]
-    rows = queries.messages_of(request.user, shown, search)
+    form = LogForm(shown, request.GET)
+    wanted = form.wanted()
+    rows = queries.messages_of(request.user, wanted, timezone.get_current_timezone(), timezone.now(), patient)
     page, last = queries.page_behind(rows, shown, _behind(request))
+    kept = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
     context = {
+        "patient": patient,
         "listed": page,
         "last": last,
         "shown": shown,
         "tabs": Shown.choices,
-        "search": search,
-        "trouble": queries.trouble_count(request.user),
+        "form": form,
+        "wanted": wanted,
+        # A tab keeps the filters, but not the state: each has its own.
+        "kept": urlencode(kept),
+        "kept_by_tabs": urlencode({name: value for name, value in kept.items() if name != "status"}),
+        "trouble": queries.trouble_count(request.user) if patient is None else 0,
     }
     return render(request, "patients/messaging/log.html", context)
 
@@ -76,6 +96,7 @@ def _message_page(
         "said": _said(row, may_read),
         "may_read": may_read,
         "tries": list(row.deliveries.order_by("-at")),
+        "receipts": list(row.receipts.order_by("-said_at")),
         "is_waiting": row.status in UNSENT,
         "is_held": row.status == MessageStatus.HELD,
         "hold_form": hold or WhyForm(prefix="hold"),
@@ -93,10 +114,33 @@ def _said(row: Message, may_read: bool) -> dict[str, str]:
 
 
 @staff(Permission.SEND_MESSAGES)
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def message_send(request: StaffRequest, ref: UUID) -> HttpResponse:
-    """The message goes out now, or once more."""
-    return _act(request, _visible(request, ref), resend_message, _("On its way."))
+    """Asks what goes to whom, and why; then it goes out now, or once more."""
+    row, at = _visible(request, ref), timezone.now()
+    quiet = queries.quiet_for(row, at)
+    form = SendForm(request.POST if request.method == "POST" else None, is_night=quiet is not None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            sent = resend_message(message=row, **form.cleaned_data, by=request.actor, at=at)
+        except ReasonMissing as refused:
+            form.add_error("reason", refused.for_people)
+        except Refused as refused:
+            messages.error(request, refused.for_people)
+            return redirect("message", row.ref)
+        else:
+            messages.success(request, _("On its way."))
+            return redirect("message", sent.ref)
+    context = {
+        "message": row,
+        "form": form,
+        "routes": queries.routes_for([row], at)[row.pk],
+        "quiet": quiet,
+        "is_waiting": row.status in UNSENT,
+        "is_over": row.not_after <= at,
+    }
+    status = 422 if form.errors else 200
+    return render(request, "patients/messaging/send.html", context, status=status)
 
 
 @staff(Permission.SEND_MESSAGES)

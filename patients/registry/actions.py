@@ -159,6 +159,8 @@ def correct_patient(
         wanted["time_zone"] = _clean_zone(time_zone)
     if preferred_channel is not None:
         wanted["preferred_channel"] = ContactKind(preferred_channel).value
+    if preferred_channel is not None and fresh.preferred_channel != preferred_channel:
+        wanted["channel_is_wish"] = True  # somebody chose it; until then it only followed from what we knew
     changed = {name: value for name, value in wanted.items() if getattr(fresh, name) != value}
     if not changed:
         return fresh
@@ -168,6 +170,26 @@ def correct_patient(
     fresh.search_text, fresh.search_given = search_texts(fresh.given_name, fresh.family_name)
     fresh.save(update_fields=[*changed, "search_text", "search_given"])
     record(action="patient.corrected", subject=fresh, by=by, at=at, was=was, now=changed)
+    return fresh
+
+
+@transaction.atomic
+def note_wishes(*, patient: Patient, first_by: str, time_zone: str, by: Actor, at: datetime) -> Patient:
+    """Messages go first the way the patient asked for ("" means as each is planned) and keep to the night of the zone.
+
+    "" as zone is the clinic's. Raises TimeZoneUnknown.
+    """
+    fresh = lock(patient)
+    wanted: dict[str, object] = {"time_zone": _clean_zone(time_zone), "channel_is_wish": bool(first_by)}
+    if first_by:
+        wanted["preferred_channel"] = ContactKind(first_by).value
+    changed = {name: value for name, value in wanted.items() if getattr(fresh, name) != value}
+    if changed:
+        was = {name: getattr(fresh, name) for name in changed}
+        for name, value in changed.items():
+            setattr(fresh, name, value)
+        fresh.save(update_fields=[*changed])
+        record(action="patient.wishes_noted", subject=fresh, by=by, at=at, was=was, now=changed)
     return fresh
 
 

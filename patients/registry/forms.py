@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import zoneinfo
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.template.loader import render_to_string
@@ -15,8 +15,11 @@ from clinic.audit.states import Refused
 from clinic.premises.models import Location
 from clinic.staff.models import User
 from patients.registry.models import Patient
-from patients.registry.rules import NAME_LIMIT, BirthDateRefused, date_from_boxes
+from patients.registry.rules import NAME_LIMIT, BirthDateRefused, date_from_boxes, facts_typed
 from patients.registry.states import ContactKind, Language
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class ThreeBoxes(forms.MultiWidget):
@@ -80,7 +83,7 @@ class BirthDateForm(RefusableForm):
     born_on = ThreeBoxDate(label="Your date of birth", autocomplete="bday", help_text="For example 27 3 1985")
 
 
-def name_field(label: str, *, required: bool, autocomplete: str) -> forms.CharField:
+def name_field(label: StrOrPromise, *, required: bool, autocomplete: str) -> forms.CharField:
     """A name of at most 200 characters; a longer one is refused at the field and stays there to be shortened."""
     return forms.CharField(
         label=label,
@@ -94,7 +97,7 @@ def name_field(label: str, *, required: bool, autocomplete: str) -> forms.CharFi
     )
 
 
-def email_field(*, help_text: str = "", autocomplete: str = "off") -> forms.CharField:
+def email_field(*, help_text: StrOrPromise = "", autocomplete: str = "off") -> forms.CharField:
     """An address as text: the room's own rule judges it, with its own sentences."""
     attrs = {"autocomplete": autocomplete, "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"}
     return forms.CharField(
@@ -102,7 +105,7 @@ def email_field(*, help_text: str = "", autocomplete: str = "off") -> forms.Char
     )
 
 
-def phone_field(*, help_text: str = "", autocomplete: str = "off") -> forms.CharField:
+def phone_field(*, help_text: StrOrPromise = "", autocomplete: str = "off") -> forms.CharField:
     attrs = {"autocomplete": autocomplete, "inputmode": "tel", "type": "tel"}
     return forms.CharField(
         label="Mobile phone", required=False, max_length=40, help_text=help_text, widget=forms.TextInput(attrs=attrs)
@@ -124,8 +127,10 @@ class RegisterForm(PersonForm):
     location = forms.ModelChoiceField(Location.objects.none(), to_field_name="ref", label="Location", empty_label=None)
     form_key = forms.UUIDField(widget=forms.HiddenInput)
 
-    def __init__(self, user: User, here: Location | None, data: Any = None) -> None:
-        super().__init__(data, initial={"form_key": uuid.uuid4(), "location": here.ref if here else None})
+    def __init__(self, user: User, here: Location | None, data: Any = None, *, typed: str = "") -> None:
+        """`typed` is what somebody looked for before they found that nobody is there: it need not be typed again."""
+        first = {"form_key": uuid.uuid4(), "location": here.ref if here else None, **facts_typed(typed)}
+        super().__init__(data, initial=first)
         self.fields["location"].queryset = Location.objects.visible_to(user)  # type: ignore[attr-defined]
 
 

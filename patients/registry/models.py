@@ -27,8 +27,16 @@ class Patient(models.Model):
     language = models.CharField(max_length=8, default="en")
     time_zone = models.CharField(max_length=64, blank=True, help_text="Where the patient lives, if known to differ.")
     preferred_channel = models.CharField(max_length=8, choices=ContactKind, default=ContactKind.EMAIL)
+    channel_is_wish = models.BooleanField(
+        default=False, db_default=False, help_text="The patient asked for it: everything goes that way first."
+    )
     do_not_contact = models.BooleanField(default=False)
+    do_not_contact_reason = models.CharField(max_length=300, blank=True, db_default="")
     died_on = models.DateField(null=True, blank=True)
+    # Nobody gets news, or is asked for a review, who has not said yes; who said so, and when, whichever it was.
+    news_agreed = models.BooleanField(default=False, db_default=False)
+    news_said_at = models.DateTimeField(null=True, blank=True)
+    news_said_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     # As found from the family name and from the given name. Compared byte by byte, so that one index serves both the
     # prefix and the order; see registry.rules.search_texts.
     search_text = models.CharField(max_length=400, editable=False, db_collation="C")
@@ -47,6 +55,16 @@ class Patient(models.Model):
         constraints = [
             models.CheckConstraint(condition=~Q(family_name=""), name="patient_has_a_name"),
             models.CheckConstraint(condition=Q(born_on__gte="1900-01-01"), name="patient_born_after_1900"),
+            models.CheckConstraint(
+                condition=Q(do_not_contact=False, do_not_contact_reason="")
+                | (Q(do_not_contact=True) & ~Q(do_not_contact_reason="")),
+                name="patient_not_contacted_says_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(news_said_at=None, news_said_by="", news_agreed=False)
+                | (Q(news_said_at__isnull=False) & ~Q(news_said_by="")),
+                name="patient_news_says_who_and_when",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -55,6 +73,11 @@ class Patient(models.Model):
     @property
     def full_name(self) -> str:
         return f"{self.given_name} {self.family_name}".strip()
+
+    @property
+    def is_silent(self) -> bool:
+        """True if nothing is to be said any more: they have died, or asked not to be contacted."""
+        return self.died_on is not None or self.do_not_contact
 
     @property
     def formal_name(self) -> str:

@@ -14,6 +14,7 @@ EMAIL_LIMIT = 254
 SEARCH_LIMIT = 400
 EARLIEST_BIRTH = date(1900, 1, 1)
 OLDEST_AGE = 125
+FIGURES_OF_A_NUMBER = 6  # fewer figures in a search are a house number or a typing error
 
 
 class NameRefused(Refused):
@@ -159,6 +160,23 @@ def read_date(text: str) -> date | None:
         return date_from_boxes(day, month, year)
     except BirthDateRefused:
         return None
+
+
+def facts_typed(text: str) -> dict[str, object]:
+    """Return what somebody typed in a search field as first facts of a new person, so that nobody types it twice."""
+    tidy = " ".join(text.split())
+    born_on = read_date(tidy)
+    if born_on is not None:
+        return {"born_on": born_on}
+    if "@" in tidy:
+        return {"email": tidy}
+    if sum(sign.isdigit() for sign in tidy) >= FIGURES_OF_A_NUMBER:
+        return {"phone": tidy}
+    family, comma, given = tidy.partition(",")
+    if not comma:
+        given, _space, family = tidy.rpartition(" ")
+    names = {"given_name": given.strip(), "family_name": family.strip()}
+    return {name: value for name, value in names.items() if value}
 
 
 def check_born_on(born_on: date, *, today: date, field: str = "born_on") -> date:

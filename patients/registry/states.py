@@ -23,6 +23,8 @@ class LinkScope(TextChoices):
     VISIT = "visit", "Appointment"
     HEALING = "healing", "My healing"
     OFFER = "offer", "A time that is free"
+    CONTACT = "contact", "How we reach you"
+    DECISION = "decision", "Next steps"
 
 
 # How long an unopened link lives, in days.
@@ -34,5 +36,7 @@ LINK_DAYS: dict[str, int] = {
     LinkScope.VISIT: 90,
     LinkScope.HEALING: 200,
     LinkScope.OFFER: 2,
+    LinkScope.CONTACT: 30,
+    LinkScope.DECISION: 30,
 }
 MAX_TRIES = 5  # wrong birth dates before a link locks

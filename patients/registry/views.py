@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -25,12 +24,11 @@ from patients.registry.actions import (
     WrongBirthDate,
     correct_patient,
     open_link,
-    register_patient,
 )
 from patients.registry.forms import BirthDateForm, CorrectForm, RegisterForm
 from patients.registry.models import Patient, SecureLink
-from patients.registry.queries import Duplicate, contact_for, duplicates, find_patients, link_of_token
-from patients.registry.rules import EmailRefused, PhoneRefused, calling_code, clean_email, clean_phone
+from patients.registry.queries import contact_for, find_patients, link_of_token
+from patients.registry.registering import register_from, suspects_for
 from patients.registry.states import ContactKind, LinkScope
 
 # The page each scope opens, by URL name.
@@ -42,6 +40,8 @@ LANDING = {
     LinkScope.VISIT: "my_visit",
     LinkScope.HEALING: "healing",
     LinkScope.OFFER: "my_offer",
+    LinkScope.CONTACT: "my_wishes",
+    LinkScope.DECISION: "next_steps",
 }
 
 
@@ -65,45 +65,13 @@ def patient_new(request: StaffRequest) -> HttpResponse:
     form = RegisterForm(request.user, request.location, request.POST or None)
     if request.method != "POST":
         return render(request, "patients/registry/patient_new.html", {"form": form})
-    suspects: list[Duplicate] = []
-    if form.is_valid():
-        suspects = _unseen_duplicates(request, form)
-        if not suspects:
-            try:
-                patient = register_patient(**form.cleaned_data, by=request.actor, at=timezone.now())
-            except Refused as refused:
-                form.refuse(refused)
-            else:
-                messages.success(request, f"{patient.full_name} is registered.")
-                return redirect("patient_chart", patient.ref)
-    context = {"form": form, "suspects": suspects, **_split(request, suspects)}
+    seen = request.POST.get("seen", "")
+    patient, suspects = register_from(form, seen=seen, by=request.actor, at=timezone.now())
+    if patient is not None:
+        messages.success(request, f"{patient.full_name} is registered.")
+        return redirect("patient_chart", patient.ref)
+    context = {"form": form, **suspects_for(request.user, suspects)}
     return render(request, "patients/registry/patient_new.html", context, status=422)
-
-
-def _unseen_duplicates(request: StaffRequest, form: RegisterForm) -> list[Duplicate]:
-    """Return possible duplicates unless the desk has already looked at every one of them."""
-    facts = form.cleaned_data
-    try:
-        email = clean_email(facts["email"]) if facts["email"] else ""
-        country = calling_code(facts["location"].phone)
-        phone = clean_phone(facts["phone"], country=country) if facts["phone"] else ""
-    except (EmailRefused, PhoneRefused):
-        return []  # the act itself will say what is wrong with it
-    if Patient.objects.filter(form_key=facts["form_key"]).exists():
-        return []  # a second tap on the same form: the act returns who is already registered
-    found = duplicates(facts["given_name"], facts["family_name"], facts["born_on"], email, phone)
-    seen = set(request.POST.get("seen", "").split())
-    return [] if {str(each.patient.ref) for each in found} <= seen else found
-
-
-def _split(request: StaffRequest, suspects: list[Duplicate]) -> dict[str, Any]:
-    """Return whom the desk may open, and how many are at locations where it does not work."""
-    mine = set(Patient.objects.visible_to(request.user).filter(pk__in=[each.patient.pk for each in suspects]))
-    return {
-        "suspects_here": [each for each in suspects if each.patient in mine],
-        "suspects_elsewhere": sum(1 for each in suspects if each.patient not in mine),
-        "seen": " ".join(str(each.patient.ref) for each in suspects),
-    }
 
 
 @staff(Permission.EDIT_PATIENTS)

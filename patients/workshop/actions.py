@@ -26,7 +26,7 @@ from patients.candidacy.rules import screen
 from patients.candidacy.states import DecisionStatus, FlagStatus
 from patients.intake.queries import questionnaire_of
 from patients.registry.models import Patient
-from patients.workshop.queries import EDITABLE, check_text, file_name, not_yet_applied, screenings_to_look_at
+from patients.workshop.queries import check_text, editable_kinds, file_name, not_yet_applied, screenings_to_look_at
 from patients.workshop.states import NotChangedHere, TextRefused
 from patients.workshop.trial import gist_of
 
@@ -98,7 +98,7 @@ def publish(*, pack: RulePack, shown: str, by: Actor, at: datetime) -> RulePack:
 
 
 def _editable(pack: RulePack) -> None:
-    if pack.kind not in EDITABLE:
+    if pack.kind not in editable_kinds():
         raise NotChangedHere
 
 

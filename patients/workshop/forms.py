@@ -157,16 +157,16 @@ class RuleForm(DraftForm, DaysMixin):
         given = self.cleaned_data
         found: list[Edit] = list(self.day_edits(self.used_days))
         found += [
-            SetText(self.rule.id, key, _one_line(given[key]))
+            SetText(self.rule.id, key, one_line(given[key]))
             for key in RULE_TEXTS
-            if _one_line(given[key]) != getattr(self.rule, key)
+            if one_line(given[key]) != getattr(self.rule, key)
         ]
         for index, case in enumerate(self.rule.cases):
             chosen = {group: given[f"effect_{index}_{group}"] for group in self.groups}
             effects = {group: "" if each == NO_EFFECT[0] else each for group, each in chosen.items()}
             if {group: each for group, each in effects.items() if each} != case.effects:
                 found.append(SetEffect(self.rule.id, index, effects))
-            words = _one_line(given[f"rescreen_when_{index}"])
+            words = one_line(given[f"rescreen_when_{index}"])
             if words != case.rescreen_when:
                 found.append(SetRescreen(self.rule.id, index, words))
         return found
@@ -200,8 +200,8 @@ class TextForm(DraftForm):
         return body.replace("\r\n", "\n").replace("\r", "\n").rstrip() + "\n"
 
 
-def _one_line(text: str) -> str:
-    """Return the words of a field without line breaks: every text of a rule is one paragraph."""
+def one_line(text: str) -> str:
+    """Return the words of a field without line breaks: each is one paragraph."""
     return " ".join(text.split())
 
 

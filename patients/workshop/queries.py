@@ -6,31 +6,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from django.db.models import Exists, OuterRef
-
 from clinic.catalogue.models import Modality
 from clinic.packfile import PackError
 from clinic.packs.models import RulePack
-from clinic.packs.queries import published
 from clinic.packs.states import PackKind, PackStatus
 from clinic.staff.models import User
-from patients.candidacy.models import CandidacyDecision, Screening, ScreeningQuerySet
-from patients.candidacy.queries import compiled, engine_answers, pack_in_force
+from patients.candidacy.models import ScreeningQuerySet
+from patients.candidacy.queries import compiled, engine_answers, pack_in_force, screenings_that_matter
 from patients.candidacy.rules import Pack, ScreeningResult, load_pack, screen
-from patients.candidacy.states import DecisionKind, ScreeningStatus
 from patients.intake.models import QuestionnaireResponse, ResponseQuerySet
-from patients.intake.queries import questionnaire_of
+from patients.intake.queries import questionnaire_in_force, questionnaire_of
 from patients.intake.rules import Questionnaire, load_questionnaire
 from patients.intake.states import ResponseStatus
+from patients.workshop.crafts import called, craft_of, taught
 from patients.workshop.difference import Change, difference, questionnaire_difference
 from patients.workshop.trial import Shift, Trial, shift_of
 from patients.workshop.wording import group_label
 
-QUESTIONNAIRE = "intake"
-# What can be changed here. The upper floor reads the other kinds, and this floor cannot check them.
-EDITABLE = frozenset({PackKind.CANDIDACY, PackKind.QUESTIONNAIRE})
-# After these a person has been told no by a person; a new version of the rules is no reason to come back to it.
-SETTLED = (DecisionKind.DECLINE, DecisionKind.REFER)
+# What this floor can check by itself; other kinds are taught by the rooms that read them.
+OWN = frozenset({PackKind.CANDIDACY, PackKind.QUESTIONNAIRE})
 CHUNK = 500
 
 
@@ -45,8 +39,12 @@ class Shelf:
     versions: int = 0
 
     @property
+    def called(self) -> str:
+        return called(self.kind, self.name)
+
+    @property
     def editable(self) -> bool:
-        return self.kind in EDITABLE
+        return self.kind in editable_kinds()
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,18 @@ class Intake:
     sent_on: date
 
 
+def editable_kinds() -> frozenset[str]:
+    """Return the kinds of pack that are changed in the workshop."""
+    return OWN | taught()
+
+
 # --- what there is ----------------------------------------------------------------------------------------------------
 
 
 def shelves() -> list[Shelf]:
-    """Return every pack there is, kinds in their own order; no text is read."""
+    """Return every pack there is but letters, which have a page of their own; no text is read."""
     found: dict[tuple[str, str], Shelf] = {}
-    for row in RulePack.objects.defer("body").select_related("drafted_by", "approved_by"):
+    for row in RulePack.objects.exclude(kind=PackKind.LETTER).defer("body").select_related("drafted_by", "approved_by"):
         shelf = found.setdefault((row.kind, row.name), Shelf(PackKind(row.kind), row.name))
         if row.status == PackStatus.PUBLISHED:
             shelf.in_force = row
@@ -98,12 +101,6 @@ def before(pack: RulePack) -> RulePack | None:
 # --- reading a text ---------------------------------------------------------------------------------------------------
 
 
-def questionnaire_in_force() -> Questionnaire:
-    """Return the questionnaire that patients answer now. Raises PackMissing if there is none."""
-    row = published(PackKind.QUESTIONNAIRE, QUESTIONNAIRE)
-    return load_questionnaire(row.body, str(row), version=row.version)
-
-
 def file_name(pack: RulePack) -> str:
     """Return what an error calls the text."""
     return f"{pack.name} v{pack.version}"
@@ -121,7 +118,9 @@ def read_questionnaire(pack: RulePack) -> Questionnaire:
 
 def check_text(kind: str, text: str, name: str) -> None:
     """Raise PackError, with line and item, where a text of this kind could not be put in force."""
-    _CHECKS[PackKind(kind)](text, name)
+    craft = craft_of(kind)
+    check = craft.check if craft else _CHECKS[PackKind(kind)]
+    check(text, name)
 
 
 def _check_rules(text: str, name: str) -> None:
@@ -153,6 +152,9 @@ def changes_between(old: RulePack, new: RulePack) -> list[Change] | None:
             return difference(read_rules(old), read_rules(new))
         if new.kind == PackKind.QUESTIONNAIRE:
             return questionnaire_difference(read_questionnaire(old), read_questionnaire(new))
+        craft = craft_of(new.kind)
+        if craft:
+            return craft.changes(old.body, new.body)
     except PackError:
         pass
     return None
@@ -229,16 +231,9 @@ def _screened(answers: dict[str, object], pack: Pack, modality: str, on: date) -
 def screenings_to_look_at(row: RulePack) -> ScreeningQuerySet:
     """Return the current screenings that another version made and on which something still depends.
 
-    Undecided ones, because a clinician will decide on them; and those decided for treatment, for a test spot or for
-    later, because a visit can still be booked on them for as long as the decision is in force. Whether a course of
-    treatments is finished is known on the floor above; a decision that is finished with is withdrawn or replaced.
-    Declined and referred patients are left in peace.
+    See `screenings_that_matter`.
     """
-    settled = CandidacyDecision.objects.in_force().filter(
-        patient=OuterRef("patient"), modality=OuterRef("modality"), kind__in=SETTLED
-    )
-    current = Screening.objects.filter(status=ScreeningStatus.CURRENT).exclude(pack=row)
-    return current.exclude(Exists(settled))
+    return screenings_that_matter().exclude(pack=row)
 
 
 def patients_to_look_at(draft: RulePack) -> int:

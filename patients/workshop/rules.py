@@ -1,21 +1,17 @@
 """Changing a pack of rules as data without losing a comment: small edits that rewrite only the lines they mean.
 
-An edit is checked against itself: the text it leaves must read as the old one with exactly that value changed, or it
-is refused and nothing is changed. What the edits cannot say is written in the text itself.
+What the edits cannot say is written in the text itself.
 """
 
 from __future__ import annotations
 
-import copy
 import difflib
-import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from clinic.packfile import Item, Pack, PackError
+from clinic.packedit import CannotRewrite, set_value, table_at
+from clinic.packfile import Pack, PackError
 
 # Fields of a rule that a form edits, and where a missing one is put. The empty text takes an optional one out.
 RULE_TEXTS: Mapping[str, str] = {
@@ -27,7 +23,6 @@ RULE_TEXTS: Mapping[str, str] = {
 }
 OPTIONAL = frozenset({"needs_decision", "off", "rescreen_when"})
 EVERY = "all"
-_ODD = re.compile("[\x7f\x85\u2028\u2029]")
 
 
 class EditRefused(ValueError):
@@ -105,67 +100,32 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> str:
     EditRefused where a rule, a case or a day count is not there, or where more than the value would change.
     """
     for edit in edits:
-        text = _apply(text, edit)
+        try:
+            text = _apply(text, edit)
+        except CannotRewrite:
+            raise EditRefused(_named(edit)) from None
     return text
 
 
 def _apply(text: str, edit: Edit) -> str:
-    data = Pack(text, "").data
-    table, key, value = _target(data, edit)
-    if _same(table.get(key), value):
-        return text
-    expected = copy.deepcopy(data)
-    wanted, _, _ = _target(expected, edit)
-    if value is None:
-        wanted.pop(key, None)
-    else:
-        wanted[key] = value
-    changed = _rewritten(text, edit, key, None if value is None else _toml(value))
-    try:
-        found = tomllib.loads(changed)
-    except tomllib.TOMLDecodeError:
-        found = None
-    if found != expected:
-        raise EditRefused(_named(edit))
-    return changed
-
-
-def _same(before: object, after: object) -> bool:
-    return before == after and type(before) is type(after)
-
-
-def _target(data: dict[str, Any], edit: Edit) -> tuple[dict[str, Any], str, Any]:
-    """Return the table an edit is about, its key, and the value it is to have; None takes the key out."""
     match edit:
         case SetDays(name, days):
-            table = data.get("days", {})
-            if name not in table:
-                raise EditRefused(_named(edit))
-            return table, name, days if isinstance(days, int) else dict(days)
-        case SetText(_, key, text):
+            if name not in table_at(Pack(text, "").data, ("days",)):
+                raise CannotRewrite(name)
+            value = days if isinstance(days, int) else dict(days)
+            return set_value(text, ("days",), name, value, after=name)
+        case SetText(rule, key, words):
             if key not in RULE_TEXTS:
-                raise EditRefused(_named(edit))
-            return _rule(data, edit), key, text.strip() or (None if key in OPTIONAL else "")
-        case SetRescreen(_, _, text):
-            return _case(data, edit), "rescreen_when", text.strip() or None
-        case SetEffect(_, _, effects):
-            table = _case(data, edit)
-            return table, "effect", _effects(table.get("effect"), effects)
-
-
-def _rule(data: Mapping[str, Any], edit: SetText | SetRescreen | SetEffect) -> dict[str, Any]:
-    found: dict[str, Any] | None = next((each for each in data.get("rule", []) if each.get("id") == edit.rule), None)
-    if found is None:
-        raise EditRefused(_named(edit))
-    return found
-
-
-def _case(data: Mapping[str, Any], edit: SetRescreen | SetEffect) -> dict[str, Any]:
-    cases = _rule(data, edit).get("case", [])
-    if not 0 <= edit.case < len(cases):
-        raise EditRefused(_named(edit))
-    found: dict[str, Any] = cases[edit.case]
-    return found
+                raise CannotRewrite(key)
+            given = words.strip() or (None if key in OPTIONAL else "")
+            return set_value(text, ("rule", rule), key, given, after=RULE_TEXTS[key])
+        case SetRescreen(rule, case, words):
+            path = ("rule", rule, "case", case)
+            return set_value(text, path, "rescreen_when", words.strip() or None, after="effect")
+        case SetEffect(rule, case, effects):
+            path = ("rule", rule, "case", case)
+            before = table_at(Pack(text, "").data, path).get("effect")
+            return set_value(text, path, "effect", _effects(before, effects), after="effect")
 
 
 def _effects(before: object, effects: Mapping[str, str]) -> dict[str, str]:
@@ -193,123 +153,6 @@ def _named(edit: Edit) -> str:
             return f"“rescreen_when” of {rule}, case {case + 1},"
         case SetEffect(rule, case, _):
             return f"The effect of {rule}, case {case + 1},"
-
-
-def _toml(value: object) -> str:
-    """Return a text, a number or a small table as TOML writes it on one line."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
-    if isinstance(value, str):
-        # A JSON string is a basic string of TOML, but for a control character; and a line stays one line.
-        return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
-    return str(value)
-
-
-# --- where a value stands in the text ---------------------------------------------------------------------------------
-
-
-def _rewritten(text: str, edit: Edit, key: str, value: str | None) -> str:
-    offsets = _offsets(text)
-    lines = _own_lines(text, edit)
-    span = _statement(text, offsets, lines, key)
-    if span is not None:
-        start, value_at, end = span
-        return _without(text, start, end) if value is None else text[:value_at] + value + text[end:]
-    anchor = _statement(text, offsets, lines, _anchor(edit, key))
-    if anchor is None or value is None:
-        raise EditRefused(_named(edit))
-    at = text.find("\n", anchor[2])
-    at = len(text) if at < 0 else at
-    return f"{text[:at]}\n{key} = {value}{text[at:]}"
-
-
-def _anchor(edit: Edit, key: str) -> str:
-    return RULE_TEXTS[key] if isinstance(edit, SetText) else "effect"
-
-
-def _without(text: str, start: int, end: int) -> str:
-    """Return the text without the statement; a comment behind it stays, on a line of its own."""
-    stop = text.find("\n", end)
-    stop = len(text) if stop < 0 else stop
-    comment = text[end:stop].strip()
-    return text[:start] + (f"{comment}{text[stop:]}" if comment else text[stop + 1 :])
-
-
-def _offsets(text: str) -> list[int]:
-    """Return where each line begins, as the pack counts lines; one more for the end."""
-    starts = [0]
-    for line in text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-    return starts
-
-
-def _own_lines(text: str, edit: Edit) -> list[tuple[int, str]]:
-    """Return the lines of the table an edit is about, without those of the tables below it."""
-    pack = Pack(text, "")
-    if isinstance(edit, SetDays):
-        return list(pack.one("days").lines)
-    item = next(each for each in pack.many("rule") if each.data.get("id") == edit.rule)
-    if isinstance(edit, SetText):
-        return _above_children(item)
-    return list(pack.children(item, "case")[edit.case].lines)
-
-
-def _above_children(item: Item) -> list[tuple[int, str]]:
-    below = next((number for number, line in item.lines[1:] if line.lstrip().startswith("[")), None)
-    return [(number, line) for number, line in item.lines if below is None or number < below]
-
-
-def _statement(
-    text: str, offsets: list[int], lines: Iterable[tuple[int, str]], key: str
-) -> tuple[int, int, int] | None:
-    """Return where the line of a key begins, where its value begins and where its value ends; None without one."""
-    pattern = re.compile(rf"""^\s*(["']?){re.escape(key)}\1\s*=\s*""")
-    for number, line in lines:
-        found = pattern.match(line)
-        if found:
-            start = offsets[number - 1]
-            value_at = start + found.end()
-            return start, value_at, _value_end(text, value_at)
-    return None
-
-
-def _value_end(text: str, at: int) -> int:
-    """Return where the value that begins at `at` ends: strings, and brackets over several lines, are stepped over."""
-    depth = 0
-    while at < len(text):
-        sign = text[at]
-        if sign in "\"'":
-            at = _string_end(text, at)
-            if depth == 0:
-                return at
-            continue
-        if sign in "[{":
-            depth += 1
-        elif sign in "]}":
-            depth -= 1
-            if depth == 0:
-                return at + 1
-        elif sign == "#" and depth:
-            at = text.find("\n", at)
-            if at < 0:
-                return len(text)
-        elif sign in "#\r\n" and not depth:
-            return len(text[:at].rstrip())
-        at += 1
-    return len(text.rstrip())
-
-
-def _string_end(text: str, at: int) -> int:
-    mark = text[at]
-    fence = mark * 3 if text.startswith(mark * 3, at) else mark
-    at += len(fence)
-    while at < len(text) and not text.startswith(fence, at):
-        at += 2 if text[at] == "\\" and mark == '"' else 1
-    at += len(fence)
-    # Up to two quotation marks may stand right before the closing fence.
-    while len(fence) == 3 and at < len(text) and text[at] == mark:
-        at += 1
-    return at
 
 
 # --- where a fault lies -----------------------------------------------------------------------------------------------

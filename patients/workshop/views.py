@@ -21,18 +21,20 @@ from clinic.packfile import PackError
 from clinic.packs.actions import carry_on_draft, discard_draft
 from clinic.packs.models import RulePack
 from clinic.packs.queries import PackMissing
-from clinic.packs.states import PackKind, PackStatus, StaleDraft
+from clinic.packs.states import NoDraftAnyMore, PackKind, PackStatus
 from clinic.staff.access import staff
 from clinic.staff.http import StaffRequest
 from clinic.staff.models import User
 from clinic.staff.states import ROLE_TABLE, Permission
 from patients.candidacy.rules import Pack
 from patients.workshop import actions
-from patients.workshop.forms import DaysForm, DraftForm, RuleForm, TextForm, used_elsewhere
+from patients.workshop.desk import around, conflict, find, own_draft, refuse, save
+from patients.workshop.forms import DaysForm, RuleForm, TextForm, used_elsewhere
+from patients.workshop.holds import Holds, would_hold
 from patients.workshop.queries import (
-    EDITABLE,
     before,
     changes_between,
+    editable_kinds,
     history,
     in_force,
     past_intakes,
@@ -66,9 +68,9 @@ def rules(request: StaffRequest) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_read(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """One version in words, to search in; other kinds as their text."""
-    pack = _find(ref)
+    pack = find(ref)
     query = request.GET.get("q", "").strip()[:100]
-    context = _around(request, pack) | {"q": query, "history": history(pack)} | _contents(pack, query)
+    context = around(request, pack) | {"q": query, "history": history(pack)} | _contents(pack, query)
     page = f"{ROOM}/_found.html" if request.htmx else f"{ROOM}/read.html"
     return render(request, page, context)
 
@@ -77,19 +79,19 @@ def rules_read(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_changes(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """What a version says otherwise than the one it follows, or would follow."""
-    pack = _find(ref)
-    return render(request, f"{ROOM}/changes.html", _around(request, pack) | _differences(pack))
+    pack = find(ref)
+    return render(request, f"{ROOM}/changes.html", around(request, pack) | _differences(pack))
 
 
 @require_safe
 @staff(Permission.PUBLISH_PACKS)
 def rules_try(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """What a version would have said of past intakes. Nothing is stored but the look."""
-    pack = _find(ref)
+    pack = find(ref)
     if pack.kind != PackKind.CANDIDACY:
         raise Http404
     trial, fault = _tried(request, pack)
-    context = _around(request, pack) | {"trial": trial, "fault": fault}
+    context = around(request, pack) | {"trial": trial, "fault": fault}
     return render(request, f"{ROOM}/try.html", context)
 
 
@@ -100,7 +102,7 @@ def rules_try(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_draft(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """A draft is begun from a version; who has one already goes on with it."""
-    pack = _find(ref)
+    pack = find(ref)
     try:
         draft = actions.start_draft(pack=pack, by=request.actor, at=timezone.now())
     except Refused as refused:
@@ -113,9 +115,9 @@ def rules_draft(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_edit(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """The author's desk: what is changed so far, and every rule to open."""
-    draft = _own_draft(request, ref)
+    draft = own_draft(request, ref)
     query = request.GET.get("q", "").strip()[:100]
-    context = _around(request, draft) | {"q": query} | _contents(draft, query)
+    context = around(request, draft) | {"q": query} | _contents(draft, query)
     if request.htmx:
         return render(request, f"{ROOM}/_to_edit.html", context)
     context |= _differences(draft) | {"outdated": _outdated(draft), "approvers": _approvers(request.user)}
@@ -125,7 +127,7 @@ def rules_edit(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_edit_rule(request: StaffRequest, ref: uuid.UUID, rule: str) -> HttpResponse:
     """One rule of a draft in a form."""
-    draft = _own_draft(request, ref)
+    draft = own_draft(request, ref)
     pack = _read(draft)
     found = next((each for each in pack.rules if each.id == rule), None) if pack else None
     if pack is None or found is None:
@@ -145,7 +147,7 @@ def rules_edit_rule(request: StaffRequest, ref: uuid.UUID, rule: str) -> HttpRes
 @staff(Permission.PUBLISH_PACKS)
 def rules_edit_days(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """Every day count of a draft."""
-    draft = _own_draft(request, ref)
+    draft = own_draft(request, ref)
     pack = _read(draft)
     if pack is None:
         raise Http404
@@ -159,36 +161,36 @@ def rules_edit_days(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_edit_text(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """The whole text of a draft. A fault is named with its line; nothing typed is lost."""
-    draft = _own_draft(request, ref)
-    context = _around(request, draft)
+    draft = own_draft(request, ref)
+    context = around(request, draft)
     if request.method != "POST":
         form = TextForm(initial={"body": draft.body}, sha256=draft.sha256)
         return render(request, f"{ROOM}/edit_text.html", context | {"form": form})
-    form = TextForm(request.POST, sha256=draft.sha256)
+    form, status = TextForm(request.POST, sha256=draft.sha256), 422
     if form.is_valid():
         body = form.cleaned_data["body"]
         try:
-            _save(request, draft, body, form.cleaned_data["shown"])
+            save(request, draft, body, form.cleaned_data["shown"])
         except Refused as refused:
-            _refuse(form, refused, draft)
+            status = refuse(form, refused, draft)
             context["lines"] = _lines_around(body, refused)
         else:
             messages.success(request, _("Saved. The whole text was checked."))
             return redirect("rules_edit", ref=draft.ref)
-    return render(request, f"{ROOM}/edit_text.html", context | {"form": form}, status=422)
+    return render(request, f"{ROOM}/edit_text.html", context | {"form": form}, status=status)
 
 
 @require_POST
 @staff(Permission.PUBLISH_PACKS)
 def rules_carry_on(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """The author has seen what came into force meanwhile and goes on from there."""
-    draft = _own_draft(request, ref)
+    draft = own_draft(request, ref)
     try:
         carry_on_draft(pack=draft, shown=request.POST.get("shown", ""), by=request.actor, at=timezone.now())
     except Refused as refused:
-        messages.error(request, refused.for_people)
-    else:
-        messages.success(request, _("The draft now stands on the version in force."))
+        messages.error(request, conflict(refused, draft) or refused.for_people)
+        return redirect("rules_read" if isinstance(refused, NoDraftAnyMore) else "rules_edit", ref=draft.ref)
+    messages.success(request, _("The draft now stands on the version in force."))
     return redirect("rules_edit", ref=draft.ref)
 
 
@@ -196,7 +198,7 @@ def rules_carry_on(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_discard(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """The author gives the draft up."""
-    draft = _own_draft(request, ref)
+    draft = own_draft(request, ref)
     try:
         discard_draft(pack=draft, by=request.actor, at=timezone.now())
     except Refused as refused:
@@ -212,14 +214,14 @@ def rules_discard(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.PUBLISH_PACKS)
 def rules_publish(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     """A second person sees what differs and whom it would change, and puts the draft in force."""
-    draft = get_object_or_404(RulePack, ref=ref, status=PackStatus.DRAFT, kind__in=EDITABLE)
+    draft = get_object_or_404(RulePack, ref=ref, status=PackStatus.DRAFT, kind__in=editable_kinds())
     if request.method == "POST":
         try:
             version = actions.publish(
                 pack=draft, shown=request.POST.get("shown", ""), by=request.actor, at=timezone.now()
             )
         except Refused as refused:
-            return _publish_page(request, draft, refusal=refused.for_people)
+            return _publish_page(request, draft, refused)
         done = actions.rescreen(kind=PackKind(version.kind), by=request.actor, at=timezone.now())
         messages.success(request, _("Version %(version)s is in force.") % {"version": version.version})
         _tell_what_it_meant(request, version, done)
@@ -227,13 +229,32 @@ def rules_publish(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     return _publish_page(request, draft)
 
 
-def _publish_page(request: StaffRequest, draft: RulePack, refusal: str = "") -> HttpResponse:
+def _publish_page(request: StaffRequest, draft: RulePack, refused: Refused | None = None) -> HttpResponse:
     draft = RulePack.objects.get(pk=draft.pk)
+    was_quicker = conflict(refused, draft) if refused else ""
+    refusal = was_quicker or (refused.for_people if refused else "")
     trial, fault = _tried(request, draft) if draft.kind == PackKind.CANDIDACY else (None, "")
-    context = _around(request, draft) | _differences(draft) | {"trial": trial, "fault": fault, "refusal": refusal}
+    context = around(request, draft) | _differences(draft) | {"trial": trial, "fault": fault, "refusal": refusal}
     context |= {"outdated": _outdated(draft), "approvers": _approvers(request.user)}
     context["to_look_at"] = patients_to_look_at(draft) if draft.kind == PackKind.CANDIDACY else 0
-    return render(request, f"{ROOM}/publish.html", context, status=422 if refusal else 200)
+    context["holds"] = _held_by(request, draft) if draft.kind == PackKind.CANDIDACY and not fault else None
+    return render(request, f"{ROOM}/publish.html", context, status=409 if was_quicker else 422 if refusal else 200)
+
+
+def _held_by(request: StaffRequest, draft: RulePack) -> Holds:
+    """Return whose visits the draft would hold; that these names were read is in the trail."""
+    found = would_hold(draft=draft, user=request.user, at=timezone.now())
+    shown = sorted({str(each.patient.ref) for each in found.shown})
+    with transaction.atomic():
+        record(
+            action="rulepack.holds_seen",
+            subject=draft,
+            by=request.actor,
+            at=timezone.now(),
+            visits=found.visits,
+            patients=shown,
+        )
+    return found
 
 
 def _tell_what_it_meant(request: StaffRequest, version: RulePack, done: actions.Rescreened | None) -> None:
@@ -255,29 +276,6 @@ def _tell_what_it_meant(request: StaffRequest, version: RulePack, done: actions.
 
 
 # --- what the pages share ---------------------------------------------------------------------------------------------
-
-
-def _find(ref: uuid.UUID) -> RulePack:
-    rows = RulePack.objects.select_related("drafted_by", "approved_by", "based_on")
-    return get_object_or_404(rows, ref=ref)
-
-
-def _own_draft(request: StaffRequest, ref: uuid.UUID) -> RulePack:
-    """Only the author opens a draft to change it: to everybody else there is nothing here."""
-    rows = RulePack.objects.select_related("drafted_by", "approved_by", "based_on")
-    return get_object_or_404(rows, ref=ref, status=PackStatus.DRAFT, drafted_by=request.user, kind__in=EDITABLE)
-
-
-def _around(request: StaffRequest, pack: RulePack) -> dict[str, Any]:
-    """Return what the head and the tabs of every page of a version show."""
-    is_draft = pack.status == PackStatus.DRAFT
-    return {
-        "pack": pack,
-        "is_mine": is_draft and pack.drafted_by_id == request.user.pk,
-        "editable": pack.kind in EDITABLE,
-        "is_rules": pack.kind == PackKind.CANDIDACY,
-        "here": request.resolver_match.url_name if request.resolver_match else "",
-    }
 
 
 def _read(pack: RulePack) -> Pack | None:
@@ -361,21 +359,21 @@ def _edited(
     fragment: str = "",
 ) -> HttpResponse:
     """Show a form of edits, or lay what it says over the text and save it."""
-    context = context | _around(request, draft)
+    context = context | around(request, draft)
     if request.method != "POST":
         return render(request, page, context | {"form": form_for(None)})
-    form = form_for(request.POST)
+    form, status = form_for(request.POST), 422
     if form.is_valid():
         try:
             _save_edits(request, draft, form.edits(), form.cleaned_data["shown"])
         except EditRefused as refused:
             form.add_error(None, refused.for_people)
         except Refused as refused:
-            _refuse(form, refused, draft, lambda error, text: form.field_at(place_of(text, error)))
+            status = refuse(form, refused, draft, lambda error, text: form.field_at(place_of(text, error)))
         else:
             messages.success(request, _("Saved."))
             return redirect(f"{_edit_url(draft)}{fragment}")
-    return render(request, page, context | {"form": form}, status=422)
+    return render(request, page, context | {"form": form}, status=status)
 
 
 def _edit_url(draft: RulePack) -> str:
@@ -383,28 +381,7 @@ def _edit_url(draft: RulePack) -> str:
 
 
 def _save_edits(request: StaffRequest, draft: RulePack, edits: Iterable[Edit], shown: str) -> None:
-    _save(request, draft, apply_edits(draft.body, edits), shown)
-
-
-def _save(request: StaffRequest, draft: RulePack, body: str, shown: str) -> None:
-    actions.save_draft(pack=draft, body=body, shown=shown, by=request.actor, at=timezone.now())
-
-
-def _refuse(
-    form: DraftForm,
-    refused: Refused,
-    draft: RulePack,
-    field_of: Callable[[PackError, str], str | None] | None = None,
-) -> None:
-    """Put the sentence at the field it belongs to; after a stale draft the same form can be sent once more."""
-    field = refused.field
-    sentence = refused.for_people
-    if isinstance(refused, TextRefused) and field_of is not None:
-        field = field_of(refused.error, refused.text)
-        sentence = refused.error.sentence if field else sentence
-    form.add_error(field if field in form.fields else None, sentence)
-    if isinstance(refused, StaleDraft):
-        form.show_again(draft.sha256)
+    save(request, draft, apply_edits(draft.body, edits), shown)
 
 
 def _lines_around(text: str, refused: Refused) -> list[tuple[int, str, bool]]:

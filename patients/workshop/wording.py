@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clinic.catalogue.states import Group
-from patients.candidacy.review import ABBREVIATIONS, EFFECT_TONES, EVIDENCE
+from patients.candidacy.reasons import ABBREVIATIONS, EFFECT_TONES, EVIDENCE
 from patients.candidacy.rules import Case, Pack, Rule
 from patients.candidacy.states import Effect
 from patients.conditions.rules import Condition, Days, Test

@@ -23,13 +23,27 @@
     return parseFloat(getComputedStyle(grid).getPropertyValue("--dg-row")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
   }
 
-  // In a week the columns are days: their first rows are as far apart as the days are.
-  const startOf = (card, rows, over, column) =>
-    Number(card.dataset.start) + rows * 300 + Number(over.dataset.first) - Number(column.dataset.first);
+  // In a week the columns are days, and where the clocks change a day has no time for some rows that others have.
+  function instantOf(column, row) {
+    const [from, rows] = (column.dataset.missing || "1 0").split(" ").map(Number);
+    return Number(column.dataset.first) + (row - Math.min(Math.max(row - from + 1, 0), rows)) * 300;
+  }
+  function startOf(card, rows, over, column) {
+    const row = Number(card.className.match(/\br-(\d+)\b/)[1]) - 1;
+    return Number(card.dataset.start) + instantOf(over, row + rows) - instantOf(column, row);
+  }
 
   function begin() {
+    // Where the columns are is asked once: to ask on every move would lay the whole day out again each time.
+    held.columns = [...held.grid.querySelectorAll(".dg-col")].map((each) => {
+      const { left, right } = each.getBoundingClientRect();
+      return { each, left, right };
+    });
+    held.left = held.columns.find(({ each }) => each === held.column).left;
+    held.across = held.grid.scrollLeft;
     held.isOn = true;
     held.card.classList.add("is-dragged");
+    held.column.classList.add("is-lifted"); // above the columns that come after it
     held.card.setPointerCapture?.(held.pointer);
     tip.hidden = false;
   }
@@ -38,6 +52,7 @@
     if (!held) return;
     clearTimeout(held.timer);
     held.card.classList.remove("is-dragged");
+    held.column.classList.remove("is-lifted");
     held.card.removeAttribute("style"); // even an empty one would be copied by the next swap, which the policy refuses
     tip.hidden = true;
     held = null;
@@ -84,12 +99,10 @@
       tip.textContent = `${Number(card.dataset.work) + held.rows * 5} min`;
     } else {
       held.rows = Math.round(dy / held.row / SNAP) * SNAP;
-      const columns = [...held.grid.querySelectorAll(".dg-col")];
-      held.over = columns.find((each) => {
-        const box = each.getBoundingClientRect();
-        return event.clientX >= box.left && event.clientX < box.right;
-      }) || held.over;
-      const shift = held.over.getBoundingClientRect().left - held.column.getBoundingClientRect().left;
+      const x = event.clientX + held.grid.scrollLeft - held.across;
+      const under = held.columns.find(({ left, right }) => x >= left && x < right);
+      held.over = under?.each || held.over;
+      const shift = held.columns.find(({ each }) => each === held.over).left - held.left;
       card.style.transform = `translate(${shift}px, ${held.rows * held.row}px)`;
       tip.textContent = clock(startOf(card, held.rows, held.over, held.column), day.dataset.zone);
     }

@@ -2,8 +2,7 @@
 "use strict";
 
 (() => {
-  const KEY = "afterglow-keys";
-  const keysAreOn = () => localStorage.getItem(KEY) !== "off";
+  const keysAreOn = () => document.body.dataset.keys !== "off"; // kept on the server, for the person
 
   // --- looking again: the page says which state it shows, the server answers 304 while it is the same ---------------
   document.addEventListener("htmx:configRequest", (event) => {
@@ -29,18 +28,13 @@
       return;
     }
     polled.dataset.etag = event.detail.xhr.getResponseHeader("ETag") || "";
-    const focused = polled.querySelector("[data-row]:focus");
-    polled.lastRow = focused && focused.closest("[data-visit]").id;
-    const grid = polled.querySelector(".dg");
-    polled.lastScroll = grid && [grid.scrollLeft, grid.scrollTop];
+    polled.lastRow = polled.querySelector("[data-row]:focus")?.closest("[data-visit]").id;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const polled = event.detail.target;
     if (!polled.matches("[data-polled]")) return;
-    const grid = polled.querySelector(".dg");
-    if (grid && polled.lastScroll) [grid.scrollLeft, grid.scrollTop] = polled.lastScroll;
     const row = polled.lastRow && document.getElementById(polled.lastRow);
-    if (row) (row.matches("[data-row]") ? row : row.querySelector("[data-row]")).focus({ preventScroll: true });
+    row?.querySelector("[data-row]")?.focus({ preventScroll: true });
   });
   // After an act on a row the keyboard stays on that row.
   document.addEventListener("htmx:afterSwap", (event) => {
@@ -65,8 +59,9 @@
     const dialog = event.target.closest("dialog");
     // A field in a dialog that was just closed may still have the focus: the key is not meant for it.
     if (dialog ? dialog.open : event.target.closest("input, textarea, select, [contenteditable]")) return;
+    if (!dialog && document.querySelector("dialog[open]")) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      if (!rows().length || event.target.matches(".dg")) return;
+      if (!rows().length || document.getElementById("day-grid")) return; // the grid has its own way
       event.preventDefault();
       step(event.key === "ArrowDown" ? 1 : -1);
       return;
@@ -80,6 +75,10 @@
     if (inRow) {
       event.preventDefault();
       inRow.click();
+    } else if (event.key === "a" && row?.matches(".dg-visit") && document.querySelector("#day-notice[data-acts]")) {
+      event.preventDefault();
+      const notice = document.getElementById("day-notice");
+      window.htmx.ajax("POST", `${row.getAttribute("href")}arrived/`, { source: notice, target: "#day-notice", values: { notice: 1 } });
     } else if (event.key === "m" && opener) {
       event.preventDefault();
       window.location.assign(`${opener.getAttribute("href")}move/`);
@@ -89,11 +88,9 @@
     }
   });
 
-  const box = document.getElementById("keys-on");
-  if (box) {
-    box.checked = keysAreOn();
-    box.addEventListener("change", () => localStorage.setItem(KEY, box.checked ? "on" : "off"));
-  }
+  document.getElementById("keys-on")?.addEventListener("change", (event) => {
+    document.body.dataset.keys = event.target.checked ? "on" : "off";
+  });
 
   // A closed list of keys lets go of the keyboard, or the next key would be meant for its box.
   document.getElementById("keys")?.addEventListener("close", (event) => {
@@ -104,4 +101,11 @@
   const grid = document.querySelector(".dg");
   const now = grid?.querySelector(".dg-axis .dg-now");
   if (now) grid.scrollTop = Math.max(now.offsetTop - grid.clientHeight / 3, 0);
+  // A week that is wider than the screen opens at today's column, beside the hours that stay in place.
+  const today = grid?.querySelector(".dg-col .dg-now")?.closest(".dg-col").getBoundingClientRect();
+  const axis = grid?.querySelector(".dg-axis")?.getBoundingClientRect();
+  const frame = grid?.getBoundingClientRect();
+  if (today && axis && (today.right > frame.right || today.left < frame.left)) {
+    grid.scrollLeft += document.dir === "rtl" ? today.right - axis.left : today.left - axis.right;
+  }
 })();

@@ -49,7 +49,7 @@ document.addEventListener("change", (event) => {
 
 // "/" goes to the search field: the page's own, if it has one.
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.body.dataset.keys === "off") return;
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;
   const key = `[data-key="${CSS.escape(event.key)}"]`;
   const field = [...document.querySelectorAll(`main ${key}`), ...document.querySelectorAll(key)].find((each) => each.offsetParent);

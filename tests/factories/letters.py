@@ -1,5 +1,6 @@
 """Messages to plan in a test."""
 
+import uuid
 from datetime import timedelta
 
 from clinic.audit.states import Actor
@@ -37,3 +38,11 @@ def plan_message(patient, step="reminder_24h", about="visit:1", at=NOW, **fields
     return queue_message(
         patient=patient, location=patient.location, about=about, wanted=wanted(step, **fields), by=TEST, at=at
     )
+
+
+def plan_many(patient, count, **fields) -> None:
+    """As `plan_message` for visit:1 to visit:count, in two writes: only the first goes through the planner."""
+    first = plan_message(patient, about="visit:1", **fields)
+    same = Message.objects.values().get(pk=first.pk)
+    own = ({"id": None, "ref": uuid.uuid4(), "about": f"visit:{number}"} for number in range(2, count + 1))
+    Message.objects.bulk_create([Message(**same | each) for each in own])

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, time
 
 from django.contrib.auth.models import Group
+from django.db import connection
 
 from clinic.audit.states import Actor
 from clinic.premises.models import Device, Location, OpeningHours, Resource, Room
@@ -43,6 +44,14 @@ def make_location(name="Harley Street", time_zone="Europe/London", **fields) -> 
     for room in ("Room 1", "Room 2"):
         make_room(location, room)
     return location
+
+
+def set_clock(location, time_zone) -> None:
+    """The place has lived by this zone from the start, whatever is booked already."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('afterglow.time_zone_change', %s, true)", [str(location.pk)])
+    location.time_zone = time_zone
+    location.save()
 
 
 def make_room(location, name) -> Room:

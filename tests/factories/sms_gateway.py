@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-TOKEN, ACCOUNT, SENDER = "sms-token", "AC42", "+447700900999"
+TOKEN, SECRET, ACCOUNT, SENDER = "sms-token", "sms-secret", "AC42", "+447700900999"
 PATH, TWILIO_PATH = "/messages", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
 
 
@@ -44,6 +44,7 @@ class Text:
     body: str
     key: str
     at: datetime
+    callback: str = ""
 
 
 class SmsGatewayServer:
@@ -96,12 +97,12 @@ class SmsGatewayServer:
             script = self._looks if looking else self._sends
             return script.popleft() if script else None
 
-    def take(self, to: str, body: str, key: str) -> Text:
+    def take(self, to: str, body: str, key: str, callback: str = "") -> Text:
         with self._lock:
             for text in self.texts:
                 if key and text.key == key:
                     return text
-            text = Text(f"SM{len(self.texts) + 1}", to, body, key, self.at)
+            text = Text(f"SM{len(self.texts) + 1}", to, body, key, self.at, callback)
             self.texts.append(text)
             return text
 
@@ -124,6 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._answer(401, {"error": {"code": "unauthorized"}})
             said = json.loads(raw)
             to, body, key = said["to"], said["text"], self.headers["Idempotency-Key"]
+            callback = said.get("callback", "")
             assert said["reference"] == key
         elif self.path == TWILIO_PATH:
             if not self._is_the_account():
@@ -131,15 +133,16 @@ class _Handler(BaseHTTPRequestHandler):
             form = parse_qs(raw.decode(), strict_parsing=True)
             assert form["From"] == [SENDER]
             to, body, key = form["To"][0], form["Body"][0], ""
+            callback = form.get("StatusCallback", [""])[0]
         else:
             return self._answer(404, {"code": 20404})
         self.gateway.asked.append((to, key))
         scripted = self.gateway.next_answer(looking=False)
         if scripted is not None:
             if scripted.takes:
-                self.gateway.take(to, body, key)
+                self.gateway.take(to, body, key, callback)
             return self._say(scripted)
-        text = self.gateway.take(to, body, key)
+        text = self.gateway.take(to, body, key, callback)
         return self._answer(201, {"id": text.sid} if key else _row(text))
 
     def do_GET(self) -> None:

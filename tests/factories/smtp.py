@@ -48,9 +48,11 @@ class SmtpServer:
 
     `say(stage, *answers)` scripts what comes next at MAIL, RCPT, DATA (the command), END (after the letter) or
     STARTTLS: an SMTP answer, DROP to hang up, SILENCE to say nothing any more. After the script it takes everything.
+    With `pipelining` it lets clients say several commands at once.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, pipelining: bool = False) -> None:
+        self.pipelining = pipelining
         self.letters: list[Letter] = []
         self.taken: list[Letter] = []
         self.commands: list[str] = []
@@ -97,6 +99,10 @@ class _Handler:
         if answer == SILENCE:
             await asyncio.sleep(3600)
         return answer
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if self.script.pipelining else responses
 
     async def handle_MAIL(self, server, session, envelope, address, options) -> str:
         self.script.commands.append(f"MAIL {address}")

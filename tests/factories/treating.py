@@ -17,8 +17,10 @@ from patients.registry.models import Patient
 from treatments.booking.models import Appointment
 from treatments.courses.models import Course
 from treatments.courses.queries import consent_plan
-from treatments.sessions.actions import open_session, record_fitness, record_pass, start_session
+from treatments.sessions.actions import open_session, start_session
+from treatments.sessions.fitness import record_fitness
 from treatments.sessions.models import TreatmentSession
+from treatments.sessions.passes import record_pass
 from treatments.sessions.states import FitnessQuestion
 
 from .people import NOW, actor, make_clinician, make_device, make_location, make_patient, make_user

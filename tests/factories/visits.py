@@ -102,8 +102,7 @@ def make_decision(patient, modality="nafl_1550", kind="proceed", earliest_on: da
         decided_by=decider
         or User.objects.filter(name="Dr Decider").first()
         or make_clinician("Dr Decider", patient.location),
-        decided_at=NOW,
-        **{"conditions": [], **more},
+        **{"conditions": [], "decided_at": NOW, **more},
     )
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from django.db import connection
 from patients.messaging.models import Message, SenderPulse
 from patients.messaging.states import MessageStatus
 from tests.factories.database import environment
-from tests.factories.letters import plan_message
+from tests.factories.letters import plan_many, plan_message
 from tests.factories.people import make_location, make_patient
 from tests.factories.smtp import SILENCE, SmtpServer
 
@@ -102,6 +103,31 @@ def test_a_message_that_is_committed_is_in_the_mailbox_a_moment_later(start, ser
     assert [letter.to for letter in server.letters] == ["ana.reyes@mail.example"]
     assert server.letters[0].message["Message-ID"] == f"<{message.ref}@afterglow.example>"
     assert datetime.now(UTC) - SenderPulse.objects.get().swept_at < timedelta(seconds=30)
+
+
+def test_a_worker_told_to_end_by_a_deploy_finishes_or_hands_back_what_it_holds(start, server):
+    """SIGTERM among twenty sends: nothing is left in its hands, and the next worker repeats nothing."""
+    at_once = server.next_answer
+
+    def slowly(stage):
+        time.sleep(0.2 if stage == "END" else 0)
+        return at_once(stage)
+
+    server.next_answer = slowly
+    first = start()
+    now = datetime.now(UTC)
+    plan_many(make_patient(make_location(time_zone=zone_where_it_is_noon())), 20, at=now, due_at=now)
+    assert until(lambda: len(server.letters) >= 2, 60)
+
+    first.process.terminate()
+    first.process.wait(60)
+
+    assert not Message.objects.filter(status="sending").exists()
+    Message.objects.filter(status="planned").update(try_at=now)
+    start()
+    assert until(lambda: Message.objects.filter(status="sent").count() == 20, 120)
+    arrived = Counter(letter.message["Message-ID"] for letter in server.taken)
+    assert (len(arrived), set(arrived.values())) == (20, {1})
 
 
 def test_a_worker_killed_in_the_sending_instant_loses_nothing(start, server):

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from clinic.audit.states import Actor
+from clinic.catalogue.models import BodyArea
 from clinic.packs.models import RulePack
 from clinic.packs.queries import published
 from clinic.packs.states import PackKind
@@ -16,20 +17,31 @@ from clinic.worklist.actions import raise_task
 from patients.candidacy.actions import decide
 from patients.candidacy.models import CandidacyDecision
 from patients.candidacy.queries import decision_tasks
-from patients.intake.actions import receive_enquiry, start_response
+from patients.enquiries.actions import receive_enquiry
+from patients.intake.actions import start_response
 from patients.intake.queries import asked_groups, questionnaire_of
+from patients.letters.actions import start_letter
 from patients.messaging.models import Message
+from patients.photos.actions import add_photo
+from patients.photos.models import Photo
 from patients.registry.access import KEY
 from patients.registry.actions import issue_link
-from patients.registry.models import SecureLink
-from patients.registry.states import LinkScope
+from patients.registry.models import ContactPoint, PatientContact, SecureLink
+from patients.registry.states import Language, LinkScope
+from patients.replies.actions import receive_reply
+from patients.replies.rules import Heard
 from patients.workshop.actions import start_draft
 from tests.factories.people import make_location, make_patient, make_user
+from tests.factories.pictures import saved
 from tests.factories.screenings import make_screening
 from tests.factories.treating import RECORD, make_clinic, make_visit, treated_area
 from tests.factories.visits import get_type
-from treatments.aftercare.actions import answer_checkin, finish_treatment, record_adverse_event
+from treatments.aftercare.actions import answer_checkin, finish_treatment
+from treatments.aftercare.adverse import record_adverse_event
 from treatments.aftercare.models import Escalation
+from treatments.disruption.actions import note_disruption
+from treatments.disruption.states import What
+from treatments.feeds.actions import open_feed
 from treatments.sessions.actions import open_session
 from treatments.waitlist.actions import join_waitlist, offer_time
 
@@ -108,6 +120,8 @@ class House:
             LinkScope.VISIT: (self.patient, self.appointment.about),
             LinkScope.HEALING: (self.patient, self.done.about),
             LinkScope.OFFER: (self.patient, self.waiting.offers.get().about),
+            LinkScope.CONTACT: (self.patient, f"patient:{self.patient.ref}"),
+            LinkScope.DECISION: (self.patient, f"decision:{self.decision.ref}"),
         }
         return {
             scope: issue_link(patient=patient, scope=scope, about=what, by=BY, at=self.at)[0]
@@ -129,6 +143,46 @@ class House:
         )
         offer_time(entry=entry, by=BY, at=self.at)
         return entry
+
+    @cached_property
+    def feed(self):
+        """A practitioner's calendar address."""
+        return open_feed(practitioner=self.clinic.practitioner, by=BY, at=self.at)[0]
+
+    @property
+    def place(self):
+        """Where visitors may book, and what."""
+        type(self.location).objects.filter(pk=self.location.pk).update(online_booking=True)
+        return self.location
+
+    @property
+    def kind(self) -> str:
+        row = get_type("consultation")
+        type(row).objects.filter(pk=row.pk).update(is_bookable_online=True)
+        return row.key
+
+    @cached_property
+    def disruption(self):
+        """The clinician is out next week; the visits of that time wait."""
+        starts_at = self.at + timedelta(days=6)
+        return note_disruption(
+            what=What.PRACTITIONER,
+            location=self.location,
+            resource=self.clinic.practitioner.resource,
+            starts_at=starts_at,
+            ends_at=starts_at + timedelta(days=2),
+            reason="Unwell",
+            by=BY,
+            at=self.at,
+        )
+
+    @cached_property
+    def conversation(self):
+        """A text that waits for an answer."""
+        point = ContactPoint.objects.create(kind="phone", value="+447700900777", created_at=self.at)
+        PatientContact.objects.create(patient=self.patient, point=point, since_at=self.at)
+        heard = Heard(text_ref="SM1", number=point.value, text="May I come later?")
+        return receive_reply(gateway="http", heard=heard, by=BY, at=self.at).conversation
 
     token = "a-token-that-never-was"
     nobody = uuid.UUID("00000000-0000-4000-8000-000000000000")
@@ -263,6 +317,28 @@ class House:
             at=self.at,
         )
 
+    def _sent(self, patient) -> Photo:
+        return add_photo(
+            patient=patient,
+            data=saved(),
+            area=BodyArea.objects.get(key="full_face"),
+            angle="frontal",
+            taken_on=self.at.astimezone(self.location.zone).date(),
+            source="patient",
+            by=Actor.patient(patient.ref, patient.full_name),
+            at=self.at,
+        )
+
+    @cached_property
+    def photo(self) -> Photo:
+        """A photo in the patient's record."""
+        return self._sent(self.patient)
+
+    @cached_property
+    def sent_photo(self) -> Photo:
+        """A photo that came with the answers."""
+        return self._sent(self.newcomer)
+
     @cached_property
     def pack(self) -> RulePack:
         """The rules in force, which belong to the whole clinic."""
@@ -274,6 +350,31 @@ class House:
         return start_draft(pack=self.pack, by=Actor.staff(self.people[Role.LEAD_CLINICIAN]), at=self.at)
 
     rule = "R05"
+    contact_kind = "email"
+
+    @cached_property
+    def care_draft(self) -> RulePack:
+        """A change to the messages around a treatment that the lead clinician is working on."""
+        pack = published(PackKind.CARE, "afl")
+        return start_draft(pack=pack, by=Actor.staff(self.people[Role.LEAD_CLINICIAN]), at=self.at)
+
+    step = "reminder_24h"
+
+    @cached_property
+    def triage_draft(self) -> RulePack:
+        """A change to the triage of check-ins that the lead clinician is working on."""
+        pack = published(PackKind.TRIAGE, "triage")
+        return start_draft(pack=pack, by=Actor.staff(self.people[Role.LEAD_CLINICIAN]), at=self.at)
+
+    range_table, range_part = "level", "U1"
+
+    @cached_property
+    def letter_draft(self) -> RulePack:
+        """Words of a letter that the lead clinician is working on."""
+        by = Actor.staff(self.people[Role.LEAD_CLINICIAN])
+        return start_letter(template=self.template, language=Language.ENGLISH, by=by, at=self.at)
+
+    template, language = "reminder", "en"
 
     @cached_property
     def message(self) -> Message:

@@ -18,9 +18,13 @@ LINES = table()
 STAFF = [line for line in LINES if line.access.startswith("staff:")]
 PATIENTS = [line for line in LINES if line.access.startswith("link:")]
 PUBLIC = [line for line in LINES if line.access == "public"]
+SIGNED = [line for line in LINES if line.access == "signed"]
 SIGN_IN = "/accounts/login/"
 # Kinds of row that belong to the whole clinic, not to one of its locations.
-OF_THE_CLINIC = {"pack", "draft", "rule"}
+OF_THE_CLINIC = {
+    "pack", "draft", "rule", "care_draft", "step", "letter_draft", "template", "language",
+    "triage_draft", "range_table", "range_part",
+}  # fmt: skip
 REF = uuid.UUID("00000000-0000-4000-8000-000000000000")  # of nothing
 
 
@@ -80,7 +84,7 @@ def test_the_table_fills_every_hole():
 
 
 def test_every_mark_is_one_we_know():
-    known = {"public"} | {f"staff:{permission.value}" for permission in Permission}
+    known = {"public", "signed"} | {f"staff:{permission.value}" for permission in Permission}
 
     assert {line.access for line in LINES if line not in PATIENTS} <= known
 
@@ -149,6 +153,20 @@ def test_a_public_page_shows_no_patient(house, person):
     client = house.client(person)
     for line in PUBLIC:
         assert FAMILY_NAME not in client.get(url_of(line, house)).content.decode(errors="replace"), line.name
+
+
+@pytest.mark.parametrize("person", [ANONYMOUS, *Role])
+def test_who_does_not_sign_is_refused_by_the_doors_of_gateways_and_that_is_told(house, person):
+    client, wrong = house.client(person), {}
+    for line in SIGNED:
+        url = url_of(line, house)
+        refusals = AuditEvent.objects.filter(action="access.refused", subject_id=line.name)
+        before = refusals.count()
+        statuses = client.get(url).status_code, client.post(url).status_code
+        if (*statuses, refusals.count() - before) != (405, 403, 1):
+            wrong[line.name] = statuses
+
+    assert wrong == {}
 
 
 # --- rows of others ---------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from typing import ClassVar
 import psutil
 import pytest
 
+from treatments.demo.states import DEMO_LOGINS
+
 ROOT = Path(__file__).resolve().parents[2]
 BARE = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL", "AFTERGLOW_MODE"}}
 
@@ -104,7 +106,7 @@ def test_the_demo_starts_stops_resumes_and_heals(data):
     said = first.until("Ctrl-C stops everything")
     assert f"http://127.0.0.1:{port}/" in said
     assert "Mailbox" in said
-    assert len(re.findall(r"^  \S+@\S+ ", said, re.MULTILINE)) == 4
+    assert len(re.findall(r"^  \S+@\S+ ", said, re.MULTILINE)) == len(DEMO_LOGINS)
     assert "Afterglow" in first.get("/")
     assert first.get("/livez") == "alive\n"
     assert {"web", "worker", "beat"} <= {log.stem for log in (data / "logs").iterdir()}

@@ -27,7 +27,8 @@ from clinic.standalone import mailbox
 from clinic.standalone.processes import any_free_port
 from patients.candidacy.models import CandidacyDecision
 from patients.consent.models import Consent
-from patients.intake.models import Enquiry, QuestionnaireResponse
+from patients.enquiries.models import Enquiry
+from patients.intake.models import QuestionnaireResponse
 from patients.messaging.actions import dispatch
 from patients.messaging.models import Message
 from tests.factories.people import PASSWORD, make_clinician, make_device, make_location, make_user

@@ -90,6 +90,7 @@ def test_a_clinician_answers_what_is_blank_and_decides_with_a_condition(desk, op
     assert desk.get_by_label("Proceed with conditions").is_checked()
     look(desk, "screening-refused-1280")
     desk.get_by_label("Reason", exact=True).fill("Acne scars, calm skin; the small risk was talked through.")
+    desk.get_by_text("Conditions of your own").click()
     desk.get_by_label("Your own condition").fill("Ring the eye specialist")
     desk.get_by_role("button", name="Record the decision").click()
     desk.get_by_text("Ring the eye specialist").first.wait_for()

@@ -7,11 +7,11 @@ from django.test import Client
 from django.utils import timezone
 
 from clinic.premises.models import OpeningHours
+from clinic.staff.models import User
 from clinic.staff.states import Role
 from tests.factories.people import make_location, make_patient, make_practitioner, make_user
 from tests.factories.visits import BY, book
 from treatments.booking.actions import mark_arrived, move_appointment
-from treatments.booking.models import Appointment
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -75,62 +75,33 @@ def test_arrivals_with_the_keyboard(pia, place, bo, noon, look):
     pia.wait_for_url(f"**/visits/{ana.ref}/move/")
 
 
-def test_single_keys_can_be_switched_off(pia, place, bo):
+def test_single_keys_can_be_switched_off_for_a_person_on_every_machine(pia, open_desk, place, bo):
     pia.goto("/today/")
     pia.keyboard.press("?")
-    pia.get_by_label("Use single keys on these pages").uncheck()
+    with pia.expect_response("**/today/keys/"):
+        pia.get_by_label("Use single keys on these pages").uncheck()
     pia.keyboard.press("Escape")
 
     pia.keyboard.press("n")
     pia.wait_for_timeout(300)
     assert pia.url.endswith("/today/")
 
-    pia.keyboard.press("?")
-    pia.get_by_label("Use single keys on these pages").check()
-    pia.keyboard.press("Escape")
-    pia.keyboard.press("n")
-    pia.wait_for_url("**/book/**")
+    elsewhere = open_desk()
+    elsewhere.context.add_cookies([cookie for cookie in pia.context.cookies() if cookie["name"] == "sessionid"])
+    elsewhere.goto("/diary/")
+    elsewhere.keyboard.press("n")
+    elsewhere.keyboard.press("/")
+    elsewhere.wait_for_timeout(300)
+    assert not elsewhere.locator("#quick-panel").is_visible()
+    assert elsewhere.locator("input:focus").count() == 0
 
-
-def test_booking_with_the_keyboard_alone(pia, place, bo, noon):
-    make_patient(place)
-    pia.goto("/diary/")
-    pia.keyboard.press("n")
-    pia.wait_for_url("**/book/**")
-    pia.wait_for_function("document.activeElement.id === 'book-q'")  # the page puts the cursor there once it is drawn
-    pia.keyboard.type("rey")
-    found = pia.get_by_role("link", name="REYES, Ana")
-    found.wait_for()
-    found.focus()
-    pia.keyboard.press("Enter")
-    pia.wait_for_url("**/book/?patient=**")
-
-    pia.locator("input[name=starts_at]").first.focus()
-    pia.keyboard.press("Space")
-    pia.get_by_label("Note").focus()
-    pia.keyboard.type("Comes by train")
-    pia.get_by_role("button", name="Book", exact=True).focus()
-    pia.keyboard.press("Enter")
-    pia.wait_for_url("**/visits/**")
-
-    visit = Appointment.objects.get()
-    assert (visit.patient.family_name, visit.practitioner, visit.note) == ("Reyes", bo, "Comes by train")
-
-
-def test_a_click_on_an_empty_slot_books_there(pia, place, bo, noon):
-    make_patient(place)
-    pia.goto("/diary/")
-    pia.get_by_role("link", name="Book 15:00").click()
-    pia.get_by_text("Who comes?").wait_for()
-    pia.locator("#book-q").fill("rey")
-    pia.get_by_role("link", name="REYES, Ana").click()
-
-    assert (
-        pia.locator("input[name=starts_at]:checked").evaluate("each => each.parentElement.innerText.trim()") == "15:00"
-    )
-    pia.get_by_role("button", name="Book", exact=True).dblclick()
-    pia.wait_for_url("**/visits/**")
-    assert Appointment.objects.count() == 1
+    elsewhere.keyboard.press("?")  # the list itself can always be opened
+    with elsewhere.expect_response("**/today/keys/"):
+        elsewhere.get_by_label("Use single keys on these pages").check()
+    elsewhere.keyboard.press("Escape")
+    elsewhere.keyboard.press("n")
+    elsewhere.locator("#book-q").wait_for()
+    assert User.objects.get(name="Pia Desk").uses_single_keys
 
 
 def test_the_page_follows_what_a_colleague_does(pia, place, bo, noon):
@@ -215,6 +186,27 @@ def test_a_visit_is_dragged_to_another_hour_and_taken_back(pia, place, bo, noon,
     assert ana.starts_at == noon + timedelta(hours=1)
 
 
+def test_a_visit_that_is_held_is_seen_over_every_other_column(pia, place, bo, noon, look):
+    ida = make_practitioner("Ida Moss", place)
+    OpeningHours.objects.create(location=place, practitioner=ida, weekday=6, opens=time(9), closes=time(18))
+    ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
+    book(make_patient(place, "Cy", "Lee"), ida, noon + timedelta(hours=1), at=noon)
+    pia.goto("/diary/")
+    x, y = grab(pia, card_of(pia, ana))
+    across = pia.locator(".dg-col").nth(1).bounding_box()["x"] - pia.locator(".dg-col").first.bounding_box()["x"]
+
+    pia.mouse.move(x, y)
+    pia.mouse.down()
+    pia.mouse.move(x + 30, y)
+    pia.mouse.move(x + across, y)
+
+    look(pia, "diary-held-1280")
+    on_top = "([x, y]) => Boolean(document.elementFromPoint(x, y).closest('.is-dragged'))"
+    pia.wait_for_function(on_top, arg=[x + across, y])  # the browser may be a frame behind
+    pia.keyboard.press("Escape")
+    pia.mouse.up()
+
+
 def test_the_lower_edge_makes_a_visit_longer(pia, place, bo, noon):
     ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
     pia.goto("/diary/")
@@ -267,6 +259,69 @@ def test_escape_lets_go_of_a_visit_where_it_was(pia, place, bo, noon):
     assert pia.locator(".is-dragged, .dg-visit[style]").count() == 0
     ana.refresh_from_db()
     assert ana.version == 1
+
+
+# --- looking again, and the keyboard on the grid --------------------------------------------------------------------
+
+MARK_NODES = "document.querySelectorAll('.dg-col, .dg-visit').forEach((each) => { each.stayed = true; })"
+STAYED = "(id) => Boolean(document.getElementById(id).stayed)"
+
+
+def test_a_colleagues_move_draws_its_columns_alone_and_keyboard_and_scroll_stay(pia, place, bo, noon):
+    ida = make_practitioner("Ida Moss", place)
+    OpeningHours.objects.create(location=place, practitioner=ida, weekday=6, opens=time(9), closes=time(18))
+    ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
+    bea = book(make_patient(place, "Bea", "Lund"), bo, noon + timedelta(hours=2), at=noon)
+    cy = book(make_patient(place, "Cy", "Lee"), ida, noon + timedelta(hours=1), at=noon)
+    pia.goto("/diary/")
+    pia.wait_for_load_state("networkidle")
+    card_of(pia, bea).focus()
+    pia.evaluate("document.querySelector('.dg').scrollTop = 60")
+    pia.evaluate(MARK_NODES)
+
+    move_appointment(appointment=ana, starts_at=noon + timedelta(hours=3), expected_version=1, by=BY, at=timezone.now())
+    with pia.expect_response("**/diary/grid/**"):
+        pia.evaluate("htmx.trigger('#day-grid', 'day-changed')")
+    pia.locator(f'#p-{ana.ref}[data-drag="2"]').wait_for()
+
+    assert [pia.evaluate(STAYED, f"p-{visit.ref}") for visit in (bea, cy)] == [False, True]
+    assert pia.evaluate("document.activeElement.id") == f"p-{bea.ref}"
+    assert pia.evaluate("document.querySelector('.dg').scrollTop") == 60
+
+
+def test_the_grid_is_one_stop_of_the_tab_key(pia, place, bo, noon):
+    for hours in range(1, 5):
+        book(make_patient(place, f"P{hours}", "Crowd"), bo, noon + timedelta(hours=hours), at=noon)
+    pia.goto("/diary/")
+    pia.wait_for_load_state("networkidle")
+    stops = "[...document.querySelectorAll('#day-grid *')].filter((each) => each.tabIndex >= 0).length"
+    assert pia.evaluate(stops) == 1
+
+    card = pia.locator(".dg-visit").nth(2)
+    card.focus()
+    pia.keyboard.press("Tab")
+    assert pia.evaluate("document.activeElement.closest('#day-grid')") is None
+    pia.keyboard.press("Shift+Tab")
+    # Back where the keyboard was in the grid.
+    assert pia.evaluate("document.activeElement.id") == card.get_attribute("id")
+    assert pia.evaluate(stops) == 1
+
+
+def test_a_marks_the_patient_on_the_grid_arrived_and_one_button_takes_it_back(pia, place, bo, noon):
+    ana = book(make_patient(place), bo, noon + timedelta(hours=1), at=noon)
+    pia.goto("/diary/")
+    card_of(pia, ana).focus()
+
+    pia.keyboard.press("a")
+    pia.get_by_text("Ana Reyes: Arrived.").wait_for()
+    pia.locator(f"#p-{ana.ref}.is-arrived").wait_for()
+    ana.refresh_from_db()
+    assert ana.status == "arrived"
+
+    pia.get_by_role("button", name="Undo").click()
+    pia.locator(f"#p-{ana.ref}.is-booked").wait_for()
+    ana.refresh_from_db()
+    assert ana.status == "booked"
 
 
 def test_who_comes_tomorrow_is_rung_and_the_week_shows_it(pia, open_phone, place, bo, noon, look):

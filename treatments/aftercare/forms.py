@@ -158,3 +158,20 @@ class ReviewForm(forms.Form):
         widget=forms.TextInput,
         error_messages={"required": "Please write what the review found."},
     )
+
+
+class EndForm(forms.Form):
+    """When the treatment truly ended, and why that was written down wrongly."""
+
+    completed_at = forms.DateTimeField(
+        label="Treatment ended",
+        help_text="Day 0 of aftercare counts from here.",
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        error_messages={"required": "Please say when it ended.", "invalid": "Please give a day and a time."},
+    )
+    reason = forms.CharField(
+        label="Why was the time wrong?",
+        max_length=400,
+        error_messages={"required": "Please say why the time was wrong."},
+    )

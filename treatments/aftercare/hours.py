@@ -26,11 +26,14 @@ class Clock:
 
 @dataclass(frozen=True)
 class Calendar:
-    """When a clinic works: spans of wall time per weekday (0 = Monday), in its zone, and the days it is closed."""
+    """When a clinic works: spans of wall time per weekday (0 = Monday), in its zone, and of days that are not as usual.
+
+    A day among `dated` without spans is one on which it is closed.
+    """
 
     zone: str
     hours: Mapping[int, tuple[tuple[time, time], ...]]
-    closed_on: frozenset[date] = field(default_factory=frozenset)
+    dated: Mapping[date, tuple[tuple[time, time], ...]] = field(default_factory=dict)
 
     def spans(self, since: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Yield working spans from the day of an instant on, in UTC, in order, for about two months."""
@@ -38,9 +41,8 @@ class Calendar:
         day = since.astimezone(zone).date()
         for ahead in range(_HORIZON.days):
             today = day + timedelta(days=ahead)
-            if today in self.closed_on:
-                continue
-            for opens, closes in sorted(self.hours.get(today.weekday(), ())):
+            usual = self.hours.get(today.weekday(), ())
+            for opens, closes in sorted(self.dated.get(today, usual)):
                 ends = [datetime.combine(today, each, tzinfo=zone).astimezone(UTC) for each in (opens, closes)]
                 yield ends[0], ends[1]
 

@@ -7,6 +7,7 @@ from clinic.premises.models import Location
 from clinic.sealed import SealedJSONField
 from clinic.staff.models import User
 from patients.registry.models import Patient
+from patients.replies.models import Conversation
 from treatments.aftercare.states import (
     CHECKIN_TRANSITIONS,
     ESCALATION_TRANSITIONS,
@@ -62,6 +63,11 @@ class CheckIn(models.Model):
     def about(self) -> str:
         return f"checkin:{self.ref}"
 
+    @property
+    def location(self) -> Location:
+        """Where the treatment was: whose clock and whose people count."""
+        return self.session.appointment.location
+
 
 class CheckInAnswer(models.Model):
     """One set of answers to a check-in, graded on the day it was given. Answered twice, both stay."""
@@ -90,7 +96,10 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
 
 
 class Escalation(models.Model):
-    """An answer that a person must act on by a time. It climbs until taken, and closes only with an outcome."""
+    """An answer or a text that a person must act on by a time. It climbs until taken, and closes only with an outcome.
+
+    A text comes from a number: `patient` is the likeliest of the people who use it.
+    """
 
     TRANSITIONS = ESCALATION_TRANSITIONS
 
@@ -98,7 +107,14 @@ class Escalation(models.Model):
     status = models.CharField(max_length=12, choices=EscalationStatus, default=EscalationStatus.OPEN)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="escalations")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="escalations")
-    checkin = models.ForeignKey(CheckIn, on_delete=models.PROTECT, related_name="escalations")
+    checkin = models.ForeignKey(CheckIn, on_delete=models.PROTECT, null=True, related_name="escalations")
+    conversation = models.ForeignKey(
+        Conversation,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="escalations",
+        help_text="Where a text raised it.",
+    )
     level = models.CharField(max_length=2, choices=Level)
     raised_at = models.DateTimeField()
     act_by = models.DateTimeField()
@@ -136,6 +152,14 @@ class Escalation(models.Model):
             # An alert storm is one alarm: the same answer given again adds to it.
             models.UniqueConstraint(
                 fields=["checkin", "level"], condition=~Q(status="closed"), name="one_unfinished_alarm_per_level"
+            ),
+            models.UniqueConstraint(
+                fields=["conversation", "level"], condition=~Q(status="closed"), name="one_unfinished_alarm_per_text"
+            ),
+            models.CheckConstraint(
+                condition=Q(checkin__isnull=False, conversation__isnull=True)
+                | Q(checkin__isnull=True, conversation__isnull=False),
+                name="escalation_is_about_one_thing",
             ),
         ]
 

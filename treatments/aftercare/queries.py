@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import date, datetime, time
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,24 @@ from typing import Any
 from clinic.packs.models import RulePack
 from clinic.packs.queries import published
 from clinic.packs.states import PackKind
-from clinic.premises.models import Location, OpeningHours
+from clinic.premises.models import DatedHours, Location, OpeningHours
 from clinic.staff.models import OnCall, User
 from clinic.staff.queries import on_call_ladder, staff_who_may
 from clinic.staff.states import Permission
 from clinic.worklist.models import Task
+from patients.candidacy.queries import asked_after, decisions_of
+from patients.candidacy.states import DecisionStatus
 from patients.intake.queries import answers_in_force
-from patients.registry.models import Patient
+from patients.messaging.due import AnyMessage
+from patients.messaging.holds import Objection
 from treatments.aftercare.models import AdverseEvent, CheckIn, CheckInAnswer, Escalation
 from treatments.aftercare.rules import Calendar, Triage, TriagePack, grade, parse_triage, questions_for
-from treatments.aftercare.states import SEVERITY, AnswerKind, CheckInStatus, EscalationStatus, Level
-from treatments.aftercare.triage import FELT_HOT, NO_FEVER, Question
+from treatments.aftercare.states import RED, SEVERITY, AnswerKind, CheckInStatus, EscalationStatus, Level
+from treatments.aftercare.triage import FELT_HOT, NO_FEVER, Question, with_own_questions
 from treatments.aftercare.vocabulary import Vocabulary, parse_vocabulary
+from treatments.booking.models import Appointment
 from treatments.booking.queries import visit_of
+from treatments.booking.states import ANNOUNCED
 from treatments.plan.actions import protocol_in_force
 from treatments.plan.protocols import Step
 from treatments.plan.rules import Visit
@@ -55,6 +61,19 @@ def triage_in_force() -> tuple[RulePack, TriagePack]:
     return pack, _parsed(pack.sha256, pack.body)
 
 
+def triage_of(checkin: CheckIn) -> tuple[RulePack, TriagePack]:
+    """Return the triage in force with what a clinician asks this patient besides, by the decision about the laser.
+
+    Questions of earlier decisions are known, so that what was answered then can be read, and not asked again.
+    """
+    pack, triage = triage_in_force()
+    decisions = decisions_of(checkin.patient, checkin.session.modality)
+    known = dict.fromkeys(text for decision in decisions for text in asked_after(decision))
+    standing = next((each for each in decisions if each.status == DecisionStatus.IN_FORCE), None)
+    now = standing or checkin.session.course.decision
+    return pack, with_own_questions(triage, list(known), asked_after(now) if now else ())
+
+
 @lru_cache(maxsize=8)
 def _parsed(sha256: str, body: str) -> TriagePack:
     return parse_triage(body, TRIAGE)
@@ -83,7 +102,7 @@ def history_of(session: TreatmentSession) -> frozenset[str]:
 
 def graded(checkin: CheckIn, answers: Mapping[str, Any], at: datetime) -> tuple[Triage, RulePack]:
     """Return what the answers mean on the day they are given, by the triage in force."""
-    pack, triage = triage_in_force()
+    pack, triage = triage_of(checkin)
     session = checkin.session
     result = grade(
         answers,
@@ -97,7 +116,7 @@ def graded(checkin: CheckIn, answers: Mapping[str, Any], at: datetime) -> tuple[
 
 def questions_of(checkin: CheckIn, at: datetime) -> tuple[Question, ...]:
     """Return what is asked on the day it is answered, the open questions that may always be said last."""
-    _, triage = triage_in_force()
+    _, triage = triage_of(checkin)
     return questions_for(triage, day=day_of(checkin.session, at), modality=checkin.session.modality)
 
 
@@ -112,7 +131,14 @@ def calendar_of(location: Location) -> Calendar:
     hours: dict[int, list[tuple[time, time]]] = {}
     for row in OpeningHours.objects.filter(location=location, practitioner=None):
         hours.setdefault(row.weekday, []).append((row.opens, row.closes))
-    return Calendar(zone=location.time_zone, hours={day: tuple(spans) for day, spans in hours.items()})
+    dated: dict[date, list[tuple[time, time]]] = defaultdict(list)
+    for special in DatedHours.objects.filter(location=location, practitioner=None):
+        dated[special.day] += [(special.opens, special.closes)] if special.opens and special.closes else []
+    return Calendar(
+        zone=location.time_zone,
+        hours={day: tuple(spans) for day, spans in hours.items()},
+        dated={day: tuple(spans) for day, spans in dated.items()},
+    )
 
 
 def ladder(location: Location, at: datetime) -> Ladder:
@@ -161,9 +187,33 @@ def people_to_ask(alarm: Escalation) -> list[User]:
     return [u for u in staff_who_may(Permission.ANSWER_ALARMS) if u.pk in here and u.pk != alarm.owner_id]
 
 
-def is_red(patient: Patient) -> bool:
-    """True while an emergency or urgent alarm of the patient is unfinished."""
-    return Escalation.objects.unfinished().filter(patient=patient, level__in=["E", "U1"]).exists()
+def red_among(patients: Collection[int | None]) -> set[int]:
+    """Return those of the patients, by their keys, of whom an emergency or urgent alarm is unfinished."""
+    rows = Escalation.objects.unfinished().filter(patient__in=patients, level__in=RED)
+    return set(rows.values_list("patient_id", flat=True))
+
+
+def objections_to_news(messages: Sequence[AnyMessage], at: datetime) -> dict[int, Objection]:
+    """Return why nobody asks for a review, or calls back, now.
+
+    They have not agreed to be asked, something red is open, or a visit is booked anyway.
+    """
+    patients = {message.patient_id for message in messages}
+    red = red_among(patients)
+    coming = Appointment.objects.filter(patient__in=patients, status__in=ANNOUNCED, starts_at__gt=at)
+    booked = set(coming.values_list("patient_id", flat=True))
+    found = {}
+    for message in messages:
+        if message.patient is None:
+            continue
+        if message.template == "review_request" and not message.patient.news_agreed:
+            found[message.pk] = Objection("They have not agreed to be asked for a review.", for_good=True)
+        elif message.patient_id in red:
+            reason = "An urgent answer of the patient is open: looked at again when it may be closed."
+            found[message.pk] = Objection(reason)
+        elif message.template == "recall" and message.patient_id in booked:
+            found[message.pk] = Objection("They have a visit already.", for_good=True)
+    return found
 
 
 def worst_open(checkin: CheckIn) -> Escalation | None:
@@ -185,6 +235,8 @@ def latest_answer(checkin: CheckIn) -> CheckInAnswer | None:
 
 def answer_behind(alarm: Escalation) -> CheckInAnswer | None:
     """Return the latest set of answers that is as urgent as the alarm: what the patient must still be told to do."""
+    if alarm.checkin is None:
+        return None
     return alarm.checkin.answer_sets.filter(level=alarm.level).order_by("-answered_at", "-id").first()
 
 

@@ -1,5 +1,7 @@
 from django.db.models import TextChoices
 
+from clinic.audit.states import Refused
+
 
 class Level(TextChoices):
     """How urgent an answer is, worst first."""
@@ -86,3 +88,33 @@ RED = frozenset({Level.EMERGENCY, Level.URGENT})
 def at_least(level: str, other: str) -> bool:
     """True if the first level is as urgent as the second, or more."""
     return SEVERITY.index(Level(level)) <= SEVERITY.index(Level(other))
+
+
+class NothingAnswered(Refused):
+    sentence = "Please answer at least one question."
+
+
+class NotYourAlarm(Refused):
+    sentence = "Only its owner or a lead clinician can do this."
+
+
+class MayNotAnswerAlarms(Refused):
+    sentence = "Only a clinician can take an alarm."
+
+
+class AlreadyTaken(Refused):
+    """Somebody else took the alarm first."""
+
+
+class BadEvent(Refused):
+    """An adverse event in words, grades or dates that make no sense."""
+
+
+class AlreadyReviewed(Refused):
+    sentence = "This has been reviewed already."
+
+
+class OutcomeMissing(Refused):
+    """An alarm cannot be closed without saying what came of it."""
+
+    sentence = "Please say what came of it."

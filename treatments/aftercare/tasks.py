@@ -6,7 +6,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from clinic.audit.states import Actor
-from treatments.aftercare.actions import climb_due, note_missed_checkins, nudge_checkins
+from treatments.aftercare.alarms import climb_due
+from treatments.aftercare.silence import note_missed_checkins, nudge_checkins
 
 
 @shared_task(name="aftercare.watch_escalations")

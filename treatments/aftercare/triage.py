@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clinic.catalogue.states import Group
@@ -17,6 +18,7 @@ NO_FEVER = "no_fever"  # said so, which is not the same as left blank
 _COMPARISON = re.compile(r"(>=|<=|>|<)\s*(\d+(?:\.\d+)?)")
 _CLOCK = re.compile(r"(\d+)\s*(minutes|working_hours|working_days)")
 _LAST_DAY = 100_000
+OWN_SOURCE = "The clinician's decision about this patient"
 _GROUPS = [Group.AFL.value, Group.NAFL.value, Group.PICO.value]
 # What grading may know of the patient and the treatment beside the answers.
 HISTORY = frozenset({"cold_sores", "numbing", "periorbital", "neck", "skin_type_4_6", "antiviral_prescribed"})
@@ -116,6 +118,53 @@ def parse_triage(text: str, name: str) -> TriagePack:
         questions=questions,
         asks=asks,
         rules=tuple(_rule(item, questions, levels) for item in pack.many("rule")),
+    )
+
+
+def with_own_questions(triage: TriagePack, known: Sequence[str], asked: Collection[str]) -> TriagePack:
+    """Return the triage with a clinician's own questions to one patient; `asked` of those `known` are asked now.
+
+    They are asked at every check-in, after the day's questions, and answered yes or no. A yes is a routine matter: it
+    says no more than that somebody should look.
+    """
+    if not known:
+        return triage
+    own = {own_key(text): text for text in known}
+    keys = tuple(key for key, text in own.items() if text in asked)
+    info = triage.levels[Level.ROUTINE]
+    return replace(
+        triage,
+        questions={**triage.questions, **{key: _own_question(key, text) for key, text in own.items()}},
+        asks=tuple(replace(ask, questions=(*ask.questions, *keys)) for ask in triage.asks),
+        rules=(*triage.rules, *(_own_rule(key, text, info) for key, text in own.items())),
+    )
+
+
+def own_key(text: str) -> str:
+    """Return the key of a clinician's own question: the same words are the same question."""
+    return f"own-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _own_question(key: str, text: str) -> Question:
+    return Question(key, AnswerKind.BOOL, text, "", {}, OWN_SOURCE)
+
+
+def _own_rule(key: str, text: str, info: LevelInfo) -> Rule:
+    return Rule(
+        id=key,
+        level=Level.ROUTINE,
+        when=((Check(key, truth=True),),),
+        words=(),
+        groups=frozenset(_GROUPS),
+        from_day=0,
+        to_day=_LAST_DAY,
+        history=frozenset(),
+        unless_history=frozenset(),
+        patient_text="Thank you for telling us. Your clinician reads this.",
+        staff_text=f"Yes to your own question: {text}",
+        respond=info.respond,
+        source=OWN_SOURCE,
+        needs_decision=False,
     )
 
 

@@ -4,6 +4,7 @@ from treatments.aftercare import views
 
 urlpatterns = [
     path("sessions/<uuid:ref>/finish/", views.session_finish, name="session_finish"),
+    path("sessions/<uuid:ref>/end/", views.session_end, name="session_end"),
     path("my/<uuid:ref>/checkin/", views.checkin, name="checkin"),
     path("my/<uuid:ref>/checkin/answer/", views.checkin_answer, name="checkin_answer"),
     path("my/<uuid:ref>/checkin/send/", views.checkin_send, name="checkin_send"),

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from clinic.audit.actions import record
 from clinic.audit.states import Refused
@@ -21,11 +21,15 @@ from clinic.staff.states import Permission, Role
 from patients.registry.access import LinkRequest, link
 from patients.registry.queries import contact_for
 from patients.registry.states import ContactKind, LinkScope
-from treatments.aftercare import actions, queries
+from patients.replies.queries import people_at
+from treatments.aftercare import actions, adverse, queries
+from treatments.aftercare.alarms import acknowledge, close_escalation, hand_over
+from treatments.aftercare.corrections import correct_completion
 from treatments.aftercare.forms import (
     SCALE_WORDS,
     USUAL_WORDS,
     CloseForm,
+    EndForm,
     EventForm,
     HandOverForm,
     ReviewForm,
@@ -33,11 +37,11 @@ from treatments.aftercare.forms import (
     Unclear,
     answer_from,
 )
-from treatments.aftercare.models import CheckIn, CheckInAnswer, Escalation
+from treatments.aftercare.models import AdverseEvent, CheckIn, CheckInAnswer, Escalation
 from treatments.aftercare.states import ALARMING, AnswerKind, Level
 from treatments.aftercare.triage import Question
-from treatments.sessions.actions import WarningsNeedReason
 from treatments.sessions.forms import RecordForm
+from treatments.sessions.states import WarningsNeedReason
 from treatments.sessions.views import find_session, working_page
 
 EMERGENCY = "emergency"  # the question that stands on every screen
@@ -74,6 +78,29 @@ def session_finish(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
             messages.success(request, "Finished. Care messages and check-ins are planned. Sign off the record next.")
             return redirect("session", ref=session.ref)
     return working_page(request, session, status=422, record_form=form, record_warnings=warnings)
+
+
+@staff(Permission.TREAT)
+@require_http_methods(["GET", "HEAD", "POST"])
+def session_end(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
+    """The treatment ended at another time than was written down; check-ins and messages follow."""
+    session = find_session(request, ref)
+    if session.completed_at is None:
+        raise Http404
+    place = session.appointment.location
+    with timezone.override(place.zone):
+        form = EndForm(request.POST or None, initial={"completed_at": session.completed_at})
+        if request.method == "POST" and form.is_valid():
+            try:
+                told = correct_completion(session=session, **form.cleaned_data, by=request.actor, at=timezone.now())
+            except Refused as refused:
+                form.add_error(refused.field if refused.field in form.fields else None, refused.for_people)
+            else:
+                messages.success(request, f"Corrected. {told.sentence}.")
+                return redirect("session", ref=session.ref)
+        context = {"session": session, "patient": session.patient, "place": place, "form": form}
+        status = 422 if form.errors else 200
+        return render(request, "treatments/aftercare/correct_end.html", context, status=status)
 
 
 @link(LinkScope.CHECKIN)
@@ -156,7 +183,7 @@ def _asked(found: CheckIn, key: str, at: datetime) -> Question:
 
 def _day_questions(found: CheckIn, at: datetime) -> list[Question]:
     """Return the questions of the day, one to a screen; what may always be said has its own place."""
-    _, triage = queries.triage_in_force()
+    _, triage = queries.triage_of(found)
     return [question for question in queries.questions_of(found, at) if question.key not in triage.always]
 
 
@@ -208,7 +235,7 @@ def _send(
     request: LinkRequest, found: CheckIn, draft: dict[str, Any], at: datetime, form: SendForm, status: int = 200
 ) -> HttpResponse:
     asked = _day_questions(found, at)
-    _, triage = queries.triage_in_force()
+    _, triage = queries.triage_of(found)
     keys = {question.key for question in asked}
     lines = [
         (key, *words)
@@ -255,7 +282,7 @@ def _advice(request: LinkRequest, found: CheckIn, latest: CheckInAnswer, at: dat
 def _render(
     request: LinkRequest, page: str, found: CheckIn, at: datetime, status: int = 200, **context: Any
 ) -> HttpResponse:
-    _, triage = queries.triage_in_force()
+    _, triage = queries.triage_of(found)
     emergency = triage.questions.get(EMERGENCY)
     context |= {
         "checkin": found,
@@ -311,7 +338,7 @@ def alarm(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 def alarm_acknowledge(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     found = _alarm_of(request, ref)
     try:
-        actions.acknowledge(escalation=found, by=request.actor, at=timezone.now())
+        acknowledge(escalation=found, by=request.actor, at=timezone.now())
     except Refused as refused:
         messages.warning(request, refused.for_people)
     else:
@@ -327,7 +354,7 @@ def alarm_hand_over(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         to = form.cleaned_data["to"]
         try:
-            actions.hand_over(escalation=found, to=to, by=request.actor, at=timezone.now())
+            hand_over(escalation=found, to=to, by=request.actor, at=timezone.now())
         except Refused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, refused.for_people)
         else:
@@ -343,7 +370,7 @@ def alarm_close(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     form = CloseForm(request.POST)
     if form.is_valid():
         try:
-            actions.close_escalation(escalation=found, **form.cleaned_data, by=request.actor, at=timezone.now())
+            close_escalation(escalation=found, **form.cleaned_data, by=request.actor, at=timezone.now())
         except Refused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, refused.for_people)
         else:
@@ -360,7 +387,7 @@ def event_new(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     form = EventForm(request.POST, words=queries.vocabulary())
     if form.is_valid():
         try:
-            actions.record_adverse_event(escalation=found, **form.cleaned_data, by=request.actor, at=timezone.now())
+            adverse.record_adverse_event(escalation=found, **form.cleaned_data, by=request.actor, at=timezone.now())
         except Refused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, refused.for_people)
         else:
@@ -373,11 +400,11 @@ def event_new(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
 @staff(Permission.ANSWER_ALARMS)
 def event_review(request: StaffRequest, ref: uuid.UUID, event: uuid.UUID) -> HttpResponse:
     found = _alarm_of(request, ref)
-    row = get_object_or_404(found.checkin.session.adverse_events, ref=event)
+    row = get_object_or_404(AdverseEvent, session__checkins__escalations=found, ref=event)
     form = ReviewForm(request.POST)
     if form.is_valid():
         try:
-            actions.review_adverse_event(event=row, note=form.cleaned_data["note"], by=request.actor, at=timezone.now())
+            adverse.review_adverse_event(event=row, note=form.cleaned_data["note"], by=request.actor, at=timezone.now())
         except Refused as refused:
             messages.error(request, refused.for_people)
         else:
@@ -389,17 +416,23 @@ def event_review(request: StaffRequest, ref: uuid.UUID, event: uuid.UUID) -> Htt
 
 def _alarm_of(request: StaffRequest, ref: uuid.UUID) -> Escalation:
     rows = Escalation.objects.visible_to(request.user).select_related(
-        "patient", "location", "owner", "asked", "closed_by", "checkin__session__device", "checkin__session__operator"
+        "patient",
+        "location",
+        "owner",
+        "asked",
+        "closed_by",
+        "conversation__point",
+        "checkin__session__device",
+        "checkin__session__operator",
     )
     return get_object_or_404(rows, ref=ref)
 
 
 def _alarm_page(request: StaffRequest, found: Escalation, status: int = 200, **given: Any) -> HttpResponse:
     at = timezone.now()
-    _, triage = queries.triage_in_force()
-    sets = [
-        (each, queries.in_words(each.answers, triage)) for each in found.checkin.answer_sets.order_by("-answered_at")
-    ]
+    _, triage = queries.triage_of(found.checkin) if found.checkin else queries.triage_in_force()
+    answered = found.checkin.answer_sets.order_by("-answered_at") if found.checkin else ()
+    sets = [(each, queries.in_words(each.answers, triage)) for each in answered]
     people = queries.people_to_ask(found)
     mine = found.owner_id == request.user.pk or Role.LEAD_CLINICIAN in request.user.roles
     with timezone.override(found.location.zone):
@@ -407,7 +440,9 @@ def _alarm_page(request: StaffRequest, found: Escalation, status: int = 200, **g
             "alarm": found,
             "patient": found.patient,
             "place": found.location,
-            "session": found.checkin.session,
+            "session": found.checkin.session if found.checkin else None,
+            "texts": found.conversation.replies.order_by("-received_at") if found.conversation else (),
+            "family": people_at(found.conversation.point) if found.conversation else (),
             "phone": contact_for(found.patient, ContactKind.PHONE),
             "email": contact_for(found.patient, ContactKind.EMAIL),
             "sets": sets,
@@ -425,6 +460,8 @@ def _alarm_page(request: StaffRequest, found: Escalation, status: int = 200, **g
 
 def _events(found: Escalation) -> list[tuple[Any, str, str, str]]:
     """Return the treatment's adverse events with their words, grades and causes as people read them."""
+    if found.checkin is None:
+        return []
     words = queries.vocabulary()
     terms = {word.key: word.label for word in words.events}
     grades = {number: label for number, label, _ in words.grades}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from treatments.bench import board, claim, diary, dispatch, plan, races, screen, search, slots, start
+from treatments.bench import board, claim, diary, dispatch, history, plan, races, screen, search, slots, start, texts
 from treatments.bench.rules import Figure
 from treatments.bench.scratch import Scratch
 
@@ -23,9 +23,11 @@ BENCHES: dict[str, Bench] = {
     "slots": Bench(slots.bench, 1_000_000, "appointments; and a hundredth of them"),
     "races": Bench(races.bench, 200, "slots that 8 writers want"),
     "diary": Bench(diary.bench, 250, "visits on the day"),
-    "claim": Bench(claim.bench, 100_000, "due messages; sent ones, and twenty times as many"),
+    "claim": Bench(claim.bench, 100_000, "due messages"),
+    "history": Bench(history.bench, 10_000_000, "sent messages; and a twentieth of them"),
     "dispatch": Bench(dispatch.bench, 2_000, "messages"),
-    "plan": Bench(plan.bench, 1_000, "visits"),
+    "sms": Bench(texts.bench, 2_000, "texts"),
+    "plan": Bench(plan.bench, 10_000, "visits"),
     "search": Bench(search.bench, 100_000, "patients"),
     "board": Bench(board.bench, 100, "visits to come; half as many open alarms, a hundred times as many closed"),
     "start": Bench(start.bench, 1, "commands a run"),

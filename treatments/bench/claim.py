@@ -15,7 +15,7 @@ from patients.messaging.actions import dispatch
 from patients.messaging.models import Message
 from patients.registry.models import Patient
 from treatments.bench import ground, letters
-from treatments.bench.rules import Cost, Figure, Goal, Pair, Ratio
+from treatments.bench.rules import Figure, Goal, Pair, Ratio
 from treatments.bench.scratch import Scratch
 from treatments.bench.states import Sense
 from treatments.bench.timing import Clock, in_turn, once_in_turn
@@ -23,7 +23,6 @@ from treatments.bench.timing import Clock, in_turn, once_in_turn
 BATCH = 100
 CHUNK = 10  # marked between two commits, as the sender does
 PATIENTS = 1000
-MORE = 20
 _LEASE = letters.AT + timedelta(seconds=90)
 
 _CLAIM = """
@@ -46,11 +45,16 @@ FROM unnest(%s::text[]) AS ref
 
 
 @dataclass(frozen=True)
-class _Drain:
+class Drain:
     """Runs of so many batches of so many messages."""
 
     batch: int
     batches: int
+
+    @classmethod
+    def of(cls, size: int) -> Drain:
+        """Return runs that suit so many messages."""
+        return cls(batch=min(BATCH, max(size // 20, 1)), batches=min(10, max(size // 2000, 1)))
 
     @property
     def messages(self) -> int:
@@ -82,12 +86,12 @@ class _Drain:
 
 
 def bench(scratch: Scratch, size: int, pairs: int) -> Iterator[Figure]:
-    """Yield claim and mark, the end of a drain of `size` against its start, idle sweeps, and a long history's price."""
+    """Yield claim and mark, the end of a drain of `size` against its start, and sweeps that find nothing."""
     location = ground.make_place("Sender", practitioners=0, rooms=0)
     first = ground.make_patients(location, PATIENTS)
     ground.reach_by_email(first, PATIENTS)
     like = letters.make_template(location, Patient.objects.get(pk=first))
-    drain = _Drain(batch=min(BATCH, max(size // 20, 1)), batches=min(10, max(size // 2000, 1)))
+    drain = Drain.of(size)
     letters.plan_many(like, max(size, (3 * pairs + 2) * drain.messages), first, PATIENTS, too_late=True)
     ground.settle()
     clock = Clock(ground.backend_pid())
@@ -119,30 +123,3 @@ def bench(scratch: Scratch, size: int, pairs: int) -> Iterator[Figure]:
         pass
     idle = in_turn(lambda: dispatch(at=letters.AT, limit=drain.batch), drain.claim_by_hand, pairs, clock)
     yield Ratio("claim.idle", "sweep", "one claim in raw SQL that finds nothing", idle, 1)
-    yield from _in_a_long_history(scratch, like, drain, size, pairs)
-
-
-def _in_a_long_history(scratch: Scratch, like: Message, drain: _Drain, size: int, pairs: int) -> Iterator[Figure]:
-    """Yield what a sweep costs among `size` sent messages and among many times as many."""
-    patient = like.patient_id or 0
-    with scratch.copy("large") as large:
-        for database, count in ((large, size * MORE), (scratch, size)):
-            database.use()
-            letters.make_history(like, count, patient, PATIENTS)
-            letters.plan_many(like, (pairs + 1) * drain.messages, patient, PATIENTS, too_late=True)
-            ground.settle()
-
-        def among(database: Scratch) -> Cost:
-            database.use()
-            clock = Clock(ground.backend_pid())
-            dispatch(at=letters.DUE - timedelta(days=1), limit=1)  # a fresh connection plans its first statements
-            return clock.cost(drain.by_app)
-
-        yield Ratio(
-            name="claim.history",
-            unit="message",
-            floor=f"the same among {size:,} sent messages instead of {size * MORE:,}",
-            pairs=once_in_turn(lambda number: among(large), lambda number: among(scratch), pairs),
-            units=drain.messages,
-            goal=Goal(at_most=1.3),
-        )

@@ -17,14 +17,16 @@ from clinic.premises.models import Location
 from patients.candidacy.models import CandidacyDecision, Flag
 from patients.consent.models import Consent
 from patients.intake.models import QuestionnaireResponse
+from patients.photos.models import Photo
+from treatments.aftercare.models import AdverseEvent, Escalation
 from treatments.bench import ground, slots
 from treatments.bench.rules import Count, Figure, Goal, Ratio
 from treatments.bench.scratch import Scratch
 from treatments.bench.timing import Clock, in_turn
-from treatments.booking.diary import diary_of
 from treatments.booking.models import Appointment
-from treatments.booking.queries import visits_of_day
 from treatments.booking.rules import day_bounds
+from treatments.diary.grid import diary_of
+from treatments.today.queries import visits_of_day
 
 MOST_QUERIES = 4
 _COLUMNS = (
@@ -101,6 +103,9 @@ def _rows(location: Location, day: date) -> list[tuple[object, ...]]:
             Exists(
                 Appointment.objects.filter(patient=patient, status="fulfilled", starts_at__lt=OuterRef("starts_at"))
             ),
+            Exists(Photo.objects.filter(patient=patient, status="kept")),
+            Exists(Escalation.objects.filter(patient=patient).exclude(status="closed")),
+            Exists(AdverseEvent.objects.filter(patient=patient, reviewed_at=None, struck_at=None)),
         )
     )
 

@@ -11,9 +11,10 @@ from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
 from patients.messaging.actions import dispatch
+from patients.messaging.letter import as_letter, envelope_sender
 from patients.messaging.models import Message
 from patients.messaging.queries import variables_of
-from patients.messaging.rendering import as_letter, envelope_sender, write_email
+from patients.messaging.rendering import write_email
 from patients.registry.models import Patient
 from treatments.bench import ground, letters, sink
 from treatments.bench.crew import Crew
@@ -42,13 +43,13 @@ def bench(scratch: Scratch, size: int, pairs: int) -> Iterator[Figure]:
             def sent_by(crew: Crew, job: str, count: int) -> Cost:
                 letters.plan_many(like, count, first, PATIENTS)
                 ground.run("ANALYZE patients_message")
-                return _drained(crew, job, count)
+                return drained(crew, f"{_ME}:{job}", count)
 
             for crew in (one, two):
                 sent_by(crew, "drain", max(size // FEW, 1))
             alone = once_in_turn(
                 lambda number: sent_by(one, "drain", size),
-                lambda number: _sum(one.work(f"{_ME}:post_prepared", count=size, port=port, key=like.pk)),
+                lambda number: summed(one.work(f"{_ME}:post_prepared", count=size, port=port, key=like.pk)),
                 pairs,
             )
             yield Ratio(
@@ -90,15 +91,16 @@ def bench(scratch: Scratch, size: int, pairs: int) -> Iterator[Figure]:
             )
 
 
-def _drained(crew: Crew, job: str, count: int) -> Cost:
-    told = crew.work(f"{_ME}:{job}")
+def drained(crew: Crew, job: str, count: int) -> Cost:
+    """Return what it cost the crew to send so many messages. Raises RuntimeError if it sent another number."""
+    told = crew.work(job)
     done = sum(each["sent"] for each in told)
     if done != count:
         raise RuntimeError(f"{done} of {count} messages were sent.")
-    return _sum(told)
+    return summed(told)
 
 
-def _sum(told: list[dict[str, Any]]) -> Cost:
+def summed(told: list[dict[str, Any]]) -> Cost:
     """Return the cost of a crew: the wall time of its slowest, the CPU time of all."""
     return Cost(max(each["wall"] for each in told), sum(each["cpu"] for each in told))
 
@@ -107,7 +109,8 @@ def _per(cost: Cost, units: int) -> Cost:
     return Cost(cost.wall / units, cost.cpu / units)
 
 
-def _told(work: Callable[[], int]) -> dict[str, Any]:
+def timed(work: Callable[[], int]) -> dict[str, Any]:
+    """Do the work and return what it sent, and its time on both clocks."""
     cpu, wall = time.process_time(), time.perf_counter()
     sent = work()
     return {"sent": sent, "wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
@@ -125,7 +128,7 @@ def drain() -> dict[str, Any]:
             sent += done
         return sent
 
-    return _told(work)
+    return timed(work)
 
 
 def post_prepared(count: int, port: int, key: int) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def post_prepared(count: int, port: int, key: int) -> dict[str, Any]:
                 line.sendmail(sender, ["p1@mail.example"], letter)
         return count
 
-    return _told(work)
+    return timed(work)
 
 
 def send_one_by_one() -> dict[str, Any]:
@@ -163,4 +166,4 @@ def send_one_by_one() -> dict[str, Any]:
             message.save()
         return len(keys)
 
-    return _told(work)
+    return timed(work)

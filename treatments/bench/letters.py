@@ -19,12 +19,14 @@ AT = ground.AT + timedelta(hours=1)
 DUE = AT - timedelta(minutes=5)
 
 
-def make_template(location: Location, patient: Patient, not_after_minutes: int = 600) -> Message:
+def make_template(
+    location: Location, patient: Patient, not_after_minutes: int = 600, channel: Channel = Channel.EMAIL
+) -> Message:
     """One reminder, planned as every message is, and due in a year: the row that the others are copied from."""
     wanted = WantedMessage(
         step="reminder_24h",
         purpose=Purpose.VISIT,
-        channel=Channel.EMAIL,
+        channel=channel,
         template="reminder",
         context={"when_local": "Tuesday 24 November, 10:00", "where": location.address},
         due_at=DUE + timedelta(days=365),

@@ -123,9 +123,9 @@ _TAKEN = "SELECT 1 FROM treatments_claim WHERE resource_id = ANY(%s) AND active 
 _INSERT = """
 INSERT INTO treatments_appointment (ref, status, patient_id, type_id, location_id, practitioner_id, room_id, starts_at,
     ends_at, version, plan_revision, booked_at, form_key, confirmed_by_name, cancel_reason, note, override_reason,
-    overrides, changed_at, changed_by_name)
+    overrides, booked_online, messages_stamp, changed_at, changed_by_name)
 VALUES (gen_random_uuid(), 'booked', %s, 'consultation', %s, %s, %s, %s, %s, 1, 1, %s, %s, '', '', '', '', '[]',
-    %s, 'Dina')
+    false, '', %s, 'Dina')
 RETURNING id
 """
 _CLAIM = """

@@ -1,17 +1,18 @@
-"""A mail server that takes everything at once and keeps nothing: `python -m treatments.bench.sink`, prints its port.
+"""Servers that take everything at once and keep nothing: `python -m treatments.bench.sink mail` or `texts`.
 
-Debian's smtp-sink does the same in C and is used where it is installed.
+Each prints its port. For mail Debian's smtp-sink does the same in C and is used where it is installed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 HOST = "127.0.0.1"
@@ -53,12 +54,44 @@ class Sink(asyncio.Protocol):
             self.in_letter = True
             return b"354 go on\r\n"
         if word == b"EHLO":
-            return b"250-sink\r\n250 8BITMIME\r\n"
+            return b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
         return b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n"
 
 
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Sink, HOST, 0)
+class TextSink(asyncio.Protocol):
+    """One kept connection to a text gateway: each request is a text, and taken over."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.rest = b""
+        self.taken = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.rest += data
+        while True:
+            head, found, body = self.rest.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head)
+            if not found or len(body) < (size := int(length[1]) if length else 0):
+                return
+            self.rest = body[size:]
+            self.taken += 1
+            said = b'{"id": "T%d"}' % self.taken
+            self.transport.write(
+                b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(said), said)
+            )
+
+
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+
+
+async def _serve(kind: Callable[[], asyncio.Protocol]) -> None:
+    server = await asyncio.get_running_loop().create_server(kind, HOST, 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
@@ -66,20 +99,38 @@ async def _serve() -> None:
 
 @contextmanager
 def running(folder: str) -> Iterator[tuple[int, str]]:
-    """Yield the port of a sink that runs as a process of its own, and what it is."""
+    """Yield the port of a mail sink that runs as a process of its own, and what it is."""
     program = shutil.which("smtp-sink") or shutil.which("/usr/sbin/smtp-sink")
     if program:
         port = _free_port()
-        process = subprocess.Popen([program, f"{HOST}:{port}", "100"], text=True)
-        _wait_for(port)
+        with _ended(subprocess.Popen([program, f"{HOST}:{port}", "100"], text=True)):
+            _wait_for(port)
+            yield port, "smtp-sink"
     else:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "treatments.bench.sink"], stdout=subprocess.PIPE, text=True, cwd=folder
-        )
+        with _ours("mail", folder) as port:
+            yield port, "an asyncio sink"
+
+
+@contextmanager
+def texts(folder: str) -> Iterator[int]:
+    """Yield the port of a sink for texts that runs as a process of its own."""
+    with _ours("texts", folder) as port:
+        yield port
+
+
+@contextmanager
+def _ours(kind: str, folder: str) -> Iterator[int]:
+    command = [sys.executable, "-m", "treatments.bench.sink", kind]
+    with _ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)) as process:
         assert process.stdout is not None
-        port = int(process.stdout.readline())
+        yield int(process.stdout.readline())
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process has ended when the block has."""
     try:
-        yield port, "smtp-sink" if program else "an asyncio sink"
+        yield process
     finally:
         process.terminate()
         process.wait()
@@ -106,4 +157,4 @@ def _wait_for(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve({"mail": Sink, "texts": TextSink}[sys.argv[1]]))

@@ -46,10 +46,10 @@ slot AS (
 )
 INSERT INTO treatments_appointment (ref, status, patient_id, type_id, location_id, practitioner_id, room_id, starts_at,
     ends_at, version, plan_revision, booked_at, form_key, confirmed_by_name, cancel_reason, note, override_reason,
-    overrides, changed_at, changed_by_name)
+    overrides, booked_online, messages_stamp, changed_at, changed_by_name)
 SELECT gen_random_uuid(), CASE WHEN starts_at < %(at)s THEN 'fulfilled' ELSE 'booked' END,
     %(patient)s + (row_number() OVER ()) %% %(patients)s, %(type)s, %(location)s, practitioner_id, room_id, starts_at,
-    starts_at + interval '30 minutes', 1, 1, %(at)s, gen_random_uuid(), '', '', '', '', '[]', %(at)s, 'Dina'
+    starts_at + interval '30 minutes', 1, 1, %(at)s, gen_random_uuid(), '', '', '', '', '[]', false, '', %(at)s, 'Dina'
 FROM slot
 """
 _CLAIM = """

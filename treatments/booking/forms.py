@@ -5,21 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from django import forms
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
+from clinic.audit.states import Refused
 from clinic.catalogue.models import AppointmentType, Modality
-from clinic.premises.models import Device, Location, Room
+from clinic.premises.models import Location
 from clinic.staff.models import Practitioner
 from patients.registry.forms import RefusableForm
 from patients.registry.models import Patient
 from treatments.booking.queries import devices_for, practitioners_at, rooms_at
 from treatments.booking.rules import first_instant
-from treatments.booking.states import DESK_REASONS, CallOutcome
+from treatments.booking.states import DESK_REASONS
 from treatments.courses.models import Course
 from treatments.courses.queries import courses_of
 from treatments.courses.states import CourseStatus
@@ -213,15 +214,29 @@ class BookForm(WhenForm):
         super().__init__(*args, **kwargs)
         modalities = Modality.objects.in_bulk()
         self.purposes = {purpose.value: purpose for purpose in purposes_for(patient)}
-        self.fields["what"].choices = [(value, each.label(modalities)) for value, each in self.purposes.items()]
-        # With an open course a treatment is what most are booked for.
-        likely = next((value for value, each in self.purposes.items() if each.course), next(iter(self.purposes), ""))
+        self.fields["what"].choices = [
+            (value, _("%(what)s · %(n)s min") % {"what": each.label(modalities), "n": each.type.minutes})
+            for value, each in self.purposes.items()
+        ]
+        # With an open course a treatment is what most are booked for, where its laser is.
+        likely = next(
+            (value for value, each in self.purposes.items() if each.course and self._can_be_here(each)),
+            next(iter(self.purposes), ""),
+        )
         if not self.is_bound and self.initial.get("what") not in self.purposes:
             self.initial["what"] = likely
         self.purpose = self.purposes.get(self.typed("what")) or self.purposes.get(likely)
         people = practitioners_at(self.location, self.purpose.modality if self.purpose else "")
         type, modality = (self.purpose.type, self.purpose.modality) if self.purpose else (None, "")
         self.offer(people, type, modality)
+
+    def _can_be_here(self, purpose: Purpose) -> bool:
+        return bool(devices_for(self.location, purpose.type, purpose.modality))
+
+    def refuse(self, refused: Refused) -> None:
+        """A refusal of the type of visit stands at what the visit is for."""
+        name = "what" if refused.field == "type" else refused.field
+        self.add_error(name if name in self.fields else None, refused.for_people)
 
     def clean_what(self) -> Purpose:
         return self.purposes[self.cleaned_data["what"]]
@@ -246,54 +261,3 @@ class CancelForm(RefusableForm):
     """Why a visit is off. The patient is told that it is; the reason stays with us."""
 
     reason = forms.ChoiceField(label=_("Why is it cancelled?"), choices=DESK_REASONS, widget=forms.RadioSelect)
-
-
-class CallForm(forms.Form):
-    """What came of a call about a visit, and what was said."""
-
-    outcome = forms.ChoiceField(choices=CallOutcome.choices)
-    note = forms.CharField(required=False, max_length=LONGEST_NOTE)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("outcome") == CallOutcome.NOTE and not cleaned.get("note"):
-            self.add_error("note", _("Please write the note first."))
-        return cleaned
-
-
-class Named(forms.ModelChoiceField):
-    """A practitioner, room or device of the place by its ref; nothing means: as it is."""
-
-    def __init__(self) -> None:
-        super().__init__(queryset=None, to_field_name="ref", required=False)
-
-
-class DropForm(forms.Form):
-    """Where a visit was dropped on the grid."""
-
-    version = forms.IntegerField()
-    starts_at = forms.IntegerField(help_text="Seconds since 1970.")
-    practitioner, room, device = Named(), Named(), Named()
-
-    def __init__(self, *args: Any, location: Location, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        here: dict[str, Any] = {
-            "practitioner": Practitioner.objects.filter(is_active=True),
-            "room": Room.objects.filter(location=location, is_active=True),
-            "device": Device.objects.filter(location=location, is_active=True),
-        }
-        for name, rows in here.items():
-            self.fields[name].queryset = rows  # type: ignore[attr-defined]
-
-    def clean_starts_at(self) -> datetime:
-        try:
-            return datetime.fromtimestamp(self.cleaned_data["starts_at"], UTC)
-        except (ValueError, OverflowError, OSError):
-            raise forms.ValidationError(_("Please choose a time.")) from None
-
-
-class ResizeForm(forms.Form):
-    """How many minutes of work a visit has."""
-
-    version = forms.IntegerField()
-    minutes = forms.IntegerField()

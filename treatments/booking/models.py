@@ -46,6 +46,7 @@ class Appointment(models.Model):
     booked_at = models.DateTimeField()
     moved_at = models.DateTimeField(null=True)
     form_key = models.UUIDField(unique=True, help_text="Set by the form: a double tap is one visit.")
+    booked_online = models.BooleanField(default=False, help_text="By a visitor of the public pages, who is not known.")
     confirmed_at = models.DateTimeField(null=True, help_text="The patient said that they will come, and to whom.")
     confirmed_by_name = models.CharField(max_length=200, blank=True)
     arrived_at = models.DateTimeField(null=True)
@@ -57,6 +58,9 @@ class Appointment(models.Model):
     overrides = models.JSONField(default=list, help_text="The rules set aside, in the words they were refused with.")
     changed_at = models.DateTimeField()
     changed_by_name = models.CharField(max_length=200)
+    messages_stamp = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="Of what its messages were last set right for."
+    )
     objects = AppointmentQuerySet.as_manager()
 
     class Meta:

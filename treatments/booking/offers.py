@@ -8,14 +8,16 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from clinic.catalogue.models import AppointmentType
-from clinic.catalogue.states import VisitKind
+from clinic.catalogue.states import TREATING, VisitKind
 from clinic.premises.models import Device, Location, Room
 from clinic.staff.models import Practitioner
 from patients.registry.models import Patient
 from treatments.booking.models import Appointment
 from treatments.booking.queries import devices_for, free_times, visit_of
-from treatments.booking.rules import Start, clock_label
-from treatments.courses.queries import earliest_next
+from treatments.booking.rules import Start, clock_label, lead_reason, prepared_from
+from treatments.booking.states import PENDING
+from treatments.courses.queries import earliest_next, own_interval
+from treatments.courses.rules import say
 from treatments.plan.actions import protocol_in_force
 from treatments.plan.rules import late_steps
 
@@ -49,6 +51,7 @@ class Offer:
     earliest_reason: str
     is_too_early: bool
     missed: str = ""
+    no_device_at: str = ""  # the place, where it has no device for such a visit
 
     @property
     def is_empty(self) -> bool:
@@ -76,7 +79,7 @@ def offer_for(ask: Ask, at: datetime) -> Offer:
     """Return the free times of the asked day, or of the first day that has any. One query for all of them."""
     zone = ask.location.zone
     today = at.astimezone(zone).date()
-    earliest_on, reason = _earliest(ask)
+    earliest_on, reason = _earliest(ask, today)
     first = max(ask.day or earliest_on or today, today)
     if ask.day is None and earliest_on is not None:
         first = max(first, earliest_on)
@@ -97,6 +100,7 @@ def offer_for(ask: Ask, at: datetime) -> Offer:
         earliest_reason=reason,
         is_too_early=earliest_on is not None and day < earliest_on,
         missed=_missed(ask, times),
+        no_device_at="" if times or not ask.type.modality_group or _devices(ask) else ask.location.name,
     )
 
 
@@ -109,8 +113,11 @@ def _missed(ask: Ask, times: Sequence[Time]) -> str:
     return "" if any(time.is_chosen for time in times) else clock_label(asked, ask.location.zone)
 
 
+def _devices(ask: Ask) -> Sequence[Device]:
+    return [ask.device] if ask.device else devices_for(ask.location, ask.type, ask.modality)
+
+
 def _starts(ask: Ask, first: date, at: datetime) -> list[Start]:
-    devices = [ask.device] if ask.device else devices_for(ask.location, ask.type, ask.modality)
     return free_times(
         type=ask.type,
         location=ask.location,
@@ -118,16 +125,45 @@ def _starts(ask: Ask, first: date, at: datetime) -> list[Start]:
         last=first + timedelta(days=DAYS_SHOWN - 1),
         practitioners=[person.pk for person in ask.people],
         rooms=[ask.room.pk] if ask.room else None,
-        devices=[device.pk for device in devices],
+        devices=[device.pk for device in _devices(ask)],
         not_before=at,
         leaving_out=ask.leaving_out,
     )
 
 
-def _earliest(ask: Ask) -> tuple[date | None, str]:
-    if ask.type.kind != VisitKind.TREATMENT or not ask.modality:
-        return None, ""
-    return earliest_next(ask.patient, ask.modality)
+def _earliest(ask: Ask, today: date) -> tuple[date | None, str]:
+    """Return the first day on which the skin and the time to prepare allow the visit, and why not before.
+
+    Who moves a visit has begun to prepare: whether an earlier day leaves enough time is for the gate to say.
+    """
+    earliest_on, reason = None, ""
+    if ask.type.kind in TREATING and ask.modality:
+        earliest_on, reason = earliest_next(ask.patient, ask.modality, is_spot=ask.type.kind == VisitKind.TEST_SPOT)
+    booked_on, after = _after_booked(ask)
+    if after is not None and (ask.day is None or ask.day >= booked_on) and (earliest_on is None or earliest_on < after):
+        earliest_on, reason = after, f"another treatment is booked for {say(booked_on)}"
+    lead = ask.type.lead_days
+    if lead and ask.leaving_out is None:
+        prepared = prepared_from(today, lead)
+        if earliest_on is None or earliest_on < prepared:
+            return prepared, lead_reason(lead)
+    return earliest_on, reason
+
+
+def _after_booked(ask: Ask) -> tuple[date, date | None]:
+    """Return the day of the patient's last treatment to come, and the first that is far enough after it.
+
+    None where there is none, and for a visit that is moved. A day far enough before it may be too: that is for the
+    gate to say.
+    """
+    rows = ask.patient.appointments.filter(status__in=PENDING, type__kind=VisitKind.TREATMENT, course__isnull=False)
+    last = rows.order_by("-starts_at").values_list("starts_at", "course__min_interval_days")
+    is_new = ask.type.kind == VisitKind.TREATMENT and ask.modality and ask.leaving_out is None
+    found = last.first() if is_new else None
+    if found is None:
+        return date.min, None
+    on = found[0].astimezone(ask.location.zone).date()
+    return on, on + timedelta(days=max(found[1], own_interval(ask.patient, ask.modality)))
 
 
 def _once(starts: Sequence[Start], anyone: bool) -> list[Start]:

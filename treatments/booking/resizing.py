@@ -10,20 +10,15 @@ from django.db import IntegrityError, transaction
 from clinic.audit.actions import record
 from clinic.audit.states import Actor
 from clinic.transitions import IllegalMove, lock
-from treatments.booking.actions import (
-    _away,
-    _claim,
-    _claimed,
-    _held_then,
-    _lock_resources,
-    _moved_wish,
-    _override_fields,
-    _pass_gates,
-    _reconcile,
-    _refuse_stale,
-    _refuse_taken,
-    _save,
-    _slot_taken,
+from treatments.booking.claims import away_then, claim, claimed_by, held_then, lock_resources, refuse_taken
+from treatments.booking.keeping import (
+    override_fields,
+    pass_gates,
+    reconcile_visit,
+    refuse_stale,
+    save_visit,
+    slot_taken,
+    wish_to_move,
 )
 from treatments.booking.models import Appointment
 from treatments.booking.states import AppointmentStatus, BookingRefused
@@ -54,34 +49,33 @@ def resize_appointment(
     """
     if minutes % 5 or not SHORTEST <= minutes <= LONGEST:
         raise LengthRefused
-    wish = _moved_wish(appointment, appointment.starts_at, None, None, None)
+    wish = wish_to_move(appointment, appointment.starts_at, None, None, None)
     try:
         with transaction.atomic():
             return _resize(appointment, minutes, expected_version, override_reason, by, at)
     except IntegrityError as clash:
-        raise _slot_taken(clash, wish, at) from clash
+        raise slot_taken(clash, wish, at) from clash
 
 
 def _resize(
     appointment: Appointment, minutes: int, expected_version: int, why: str, by: Actor, at: datetime
 ) -> Appointment:
-    resources = _lock_resources({}, also=_claimed(appointment))
+    resources = lock_resources({}, also=claimed_by(appointment))
     fresh = lock(appointment)
-    _refuse_stale(fresh, expected_version)
+    refuse_stale(fresh, expected_version)
     if fresh.status != AppointmentStatus.BOOKED:
         raise IllegalMove(fresh, fresh.status, AppointmentStatus.BOOKED)
-    lock(fresh.patient)
     was = fresh.sized_type.minutes_work
     type = copy(fresh.type)
     type.minutes_work = minutes
-    wish = _moved_wish(fresh, fresh.starts_at, None, None, None)._replace(type=type)
-    held = _held_then(wish, resources)
-    _refuse_taken(wish, resources, held)
-    overridden = _pass_gates(wish, _away(wish, resources, held), why, by, at)
+    wish = wish_to_move(fresh, fresh.starts_at, None, None, None)._replace(type=type)
+    held = held_then(wish, resources)
+    refuse_taken(wish, resources, held)
+    overridden = pass_gates(wish, away_then(wish, resources, held), held, why, by, at)
     fresh.claims.all().delete()
     own = None if minutes == fresh.type.minutes_work else minutes
-    _save(fresh, by, at, minutes_work=own, ends_at=wish.ends_at, **_override_fields(fresh, overridden, why, by))
-    _claim(fresh, resources)
+    save_visit(fresh, by, at, minutes_work=own, ends_at=wish.ends_at, **override_fields(fresh, overridden, why, by))
+    claim(fresh, resources)
     record(action="appointment.resized", subject=fresh, by=by, at=at, was_minutes=was, minutes=minutes)
-    _reconcile(fresh, by=by, at=at, reason="The length of the visit was changed.")
+    reconcile_visit(fresh, by=by, at=at, reason="The length of the visit was changed.")
     return fresh

@@ -10,21 +10,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from clinic.audit.states import Refused
-from clinic.catalogue.states import VisitKind
-from patients.candidacy.states import ALLOWING, DecisionKind
-from treatments.booking.states import (
-    Away,
-    DeviceUnavailable,
-    NotAuthorised,
-    NotCleared,
-    OutsideHours,
-    PatientBusy,
-    ServiceOverdue,
-    TimeHasPassed,
-    TooEarly,
-)
-from treatments.courses.rules import say
+from clinic.clock import clock_label as clock_label
 from treatments.plan.states import Condition
 
 Kind = Literal["practitioner", "room", "device"]
@@ -112,13 +98,6 @@ def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Return the instants between which the local day lies; 23, 24 or 25 hours apart."""
     start, end = (datetime.combine(each, time.min) for each in (day, day + timedelta(days=1)))
     return first_instant(start, zone), first_instant(end, zone)
-
-
-def clock_label(at: datetime, zone: ZoneInfo) -> str:
-    """Return the wall time as HH:MM, with the zone's letters when that time comes twice that night."""
-    local = at.astimezone(zone)
-    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-    return f"{local:%H:%M} {local:%Z}" if twice else f"{local:%H:%M}"
 
 
 class Stretch(NamedTuple):
@@ -252,145 +231,9 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-# --- may this visit be? -----------------------------------------------------------------------------------------
-
-TREATING = frozenset({VisitKind.TREATMENT, VisitKind.TEST_SPOT})
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """Another treatment visit of the patient that is still to come: its local date, and the days its laser wants."""
-
-    on: date
-    interval_days: int
-
-
-@dataclass(frozen=True)
-class CourseFacts:
-    """Where the visit's course stands. `decision_kind` is empty when no decision is in force."""
-
-    modality: str
-    modality_label: str
-    is_active: bool
-    status_label: str
-    sessions_planned: int
-    sessions_taken: int
-    own_interval_days: int
-    decision_kind: str = ""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Everything that decides whether a visit may be, apart from who else claims the time.
-
-    Dates are local to the place, spans are seconds since 1970. `place_open` and `practitioner_open` are hours,
-    `away` names what cannot be used then, by kind.
-    """
-
-    today: date
-    day: date
-    kind: str
-    span: Span
-    practitioner_span: Span
-    place_name: str
-    practitioner_name: str
-    place_open: tuple[Span, ...]
-    practitioner_open: tuple[Span, ...]
-    away: tuple[tuple[Kind, str], ...] = ()
-    service_due_on: date | None = None
-    device_name: str = ""
-    may_treat: bool = True
-    course: CourseFacts | None = None
-    earliest_on: date | None = None
-    earliest_reason: str = ""
-    neighbours: tuple[Neighbour, ...] = ()
-    patient_busy: bool = False
-
-
-def refusals(facts: Facts) -> list[Refused]:
-    """Return every reason against the visit, the hardest first; empty when it may be."""
-    gates = (_passed, _cleared, _authorised, _away, _patient, _hours, _service, _earliest, _spacing)
-    return [refusal for gate in gates for refusal in gate(facts)]
-
-
-def _passed(facts: Facts) -> Iterator[Refused]:
-    if facts.day < facts.today:
-        yield TimeHasPassed(field="starts_at")
-
-
-def _cleared(facts: Facts) -> Iterator[Refused]:
-    """A laser touches skin only on a decision in force and within a planned course."""
-    if facts.kind not in TREATING:
-        return
-    course = facts.course
-    if course is None:
-        yield NotCleared("This visit needs a planned course. Plan one from the patient’s chart.", field="type")
-    elif not course.is_active:
-        yield NotCleared(f"The course is {course.status_label.lower()}.", field="type")
-    elif course.decision_kind not in ALLOWING:
-        yield NotCleared(
-            f"No decision in force allows {course.modality_label}. A clinician needs to decide first.", field="type"
-        )
-    elif facts.kind == VisitKind.TREATMENT and course.decision_kind == DecisionKind.TEST_SPOT_FIRST:
-        yield NotCleared("The decision asks for a test spot first. Book that visit.", field="type")
-    elif facts.kind == VisitKind.TREATMENT and course.sessions_taken >= course.sessions_planned:
-        yield NotCleared(f"All {course.sessions_planned} sessions of the course are done or booked.", field="type")
-
-
-def _authorised(facts: Facts) -> Iterator[Refused]:
-    if facts.kind in TREATING and facts.course is not None and not facts.may_treat:
-        yield NotAuthorised(
-            f"{facts.practitioner_name} is not authorised to treat with {facts.course.modality_label}.",
-            field="practitioner",
-        )
-
-
-def _away(facts: Facts) -> Iterator[Refused]:
-    for kind, name in facts.away:
-        if kind == "device":
-            yield DeviceUnavailable(f"{name} is not available then.", field="device")
-        else:
-            yield Away(f"{name} is not available then.", field=kind)
-
-
-def _patient(facts: Facts) -> Iterator[Refused]:
-    if facts.patient_busy:
-        yield PatientBusy(field="starts_at")
-
-
-def _hours(facts: Facts) -> Iterator[Refused]:
-    if not covered(facts.span, facts.place_open):
-        yield OutsideHours(f"{facts.place_name} is closed for part of that time.", field="starts_at")
-    elif not covered(facts.practitioner_span, facts.practitioner_open):
-        yield OutsideHours(
-            f"{facts.practitioner_name} does not work at {facts.place_name} for all of that time.", field="starts_at"
-        )
-
-
-def _service(facts: Facts) -> Iterator[Refused]:
-    if facts.service_due_on is not None and facts.day > facts.service_due_on:
-        due = f"The service of {facts.device_name} was due on {say(facts.service_due_on)}."
-        yield ServiceOverdue(due, field="device")
-
-
-def _earliest(facts: Facts) -> Iterator[Refused]:
-    if facts.kind == VisitKind.TREATMENT and facts.earliest_on is not None and facts.day < facts.earliest_on:
-        yield TooEarly(
-            f"The earliest date is {say(facts.earliest_on)}: {facts.earliest_reason}.", earliest_on=facts.earliest_on
-        )
-
-
-def _spacing(facts: Facts) -> Iterator[Refused]:
-    """Visits that are only booked keep their distance too, or two could be booked side by side."""
-    if facts.kind != VisitKind.TREATMENT or facts.course is None:
-        return
-    for other in sorted(facts.neighbours, key=lambda each: each.on):
-        days = max(other.interval_days, facts.course.own_interval_days)
-        if abs((facts.day - other.on).days) < days:
-            yield TooEarly(
-                f"Another treatment is booked for {say(other.on)}, and {days} days must lie between.",
-                earliest_on=other.on + timedelta(days=days),
-            )
+def common(spans: Iterable[Span], others: Sequence[Span]) -> list[Span]:
+    """Return the time that lies in both, in order."""
+    return merged((max(a[0], b[0]), min(a[1], b[1])) for a in spans for b in others)
 
 
 def hours_of_day(hours: Iterable[tuple[time, time]], day: date, zone: ZoneInfo) -> list[Span]:
@@ -413,15 +256,25 @@ _RECORDED: Mapping[tuple[str, str], Condition] = {("antiviral_decision", "give")
 
 
 def conditions_of(
-    answers: Mapping[str, object], named: Iterable[str], outcomes: Mapping[str, str], *, numbing: bool
+    answers: Mapping[str, object],
+    named: Iterable[str],
+    outcomes: Mapping[str, str],
+    *,
+    numbing: bool,
+    news: bool = False,
 ) -> frozenset[str]:
     """Return the facts that decide which lines of a care protocol are for this patient.
 
     From the answers that were screened, the conditions a decision named by a known word, what its tasks came to
-    (task key to outcome, as "give: renal function checked"), and whether the visit has time for numbing. An answer
-    that is missing or not sure says nothing.
+    (task key to outcome, as "give: renal function checked"), whether the visit has time for numbing, and whether the
+    patient agreed to news: only they can, so a decision that names it does not. An answer that is missing or not sure
+    says nothing.
     """
-    found = {Condition(word) for word in named if word in Condition}
+    found = {Condition(word) for word in named if word in Condition} - {Condition.NEWS_AGREED}
+    if numbing:
+        found.add(Condition.NUMBING)
+    if news:
+        found.add(Condition.NEWS_AGREED)
     for question, meanings in _TELLING.items():
         given = answers.get(question)
         values = given if isinstance(given, list) else [given]
@@ -429,51 +282,18 @@ def conditions_of(
     for key, outcome in outcomes.items():
         meant = _RECORDED.get((key, outcome.partition(":")[0].strip()))
         found |= {meant} if meant else set()
-    return frozenset(each.value for each in found | ({Condition.NUMBING} if numbing else set()))
+    return frozenset(each.value for each in found)
 
 
-# --- the page ---------------------------------------------------------------------------------------------------
-
-ROW_MINUTES = 5
+# --- time to prepare ------------------------------------------------------------------------------------------------
 
 
-class Block(NamedTuple):
-    """Where something stands on the day's grid: first row (from 1), rows it takes, lane and lanes side by side."""
-
-    row: int
-    rows: int
-    lane: int = 1
-    lanes: int = 1
+def prepared_from(today: date, lead_days: int | None) -> date:
+    """Return the first day for which whoever books today has time to prepare; today while nothing is decided."""
+    return today + timedelta(days=lead_days or 0)
 
 
-def rows_between(opens: int, starts: int, ends: int, last_row: int) -> Block | None:
-    """Return the rows for a span on a grid that opens at `opens` (seconds) and has `last_row` rows; None if outside."""
-    row = ROW_MINUTES * 60
-    first = max((starts - opens) // row, 0)
-    end = min(-((opens - ends) // row), last_row)
-    return Block(first + 1, end - first) if end > first else None
-
-
-def side_by_side(spans: Sequence[Span]) -> list[tuple[int, int]]:
-    """Return (lane, lanes) for each span, so that spans that overlap stand beside each other. Lanes count from 1.
-
-    Spans come in order of their start. Those that hang together through overlaps share the number of lanes.
-    """
-    placed: list[tuple[int, int]] = []
-    cluster: list[int] = []
-    ends: list[int] = []
-    for index, (starts, finish) in enumerate(spans):
-        if ends and starts >= max(ends):
-            _close(placed, cluster, len(ends))
-            cluster, ends = [], []
-        lane = next((number for number, end in enumerate(ends) if end <= starts), len(ends))
-        ends[lane : lane + 1] = [finish]
-        cluster.append(index)
-        placed.append((lane + 1, 1))
-    _close(placed, cluster, len(ends))
-    return placed
-
-
-def _close(placed: list[tuple[int, int]], cluster: Sequence[int], lanes: int) -> None:
-    for index in cluster:
-        placed[index] = (placed[index][0], lanes)
+def lead_reason(lead_days: int) -> str:
+    """Return why not before: how long ahead the clinic wants such a visit booked."""
+    days = "a day" if lead_days == 1 else f"{lead_days} days"
+    return f"it is booked at least {days} ahead, so that there is time to prepare"

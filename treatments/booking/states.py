@@ -107,10 +107,12 @@ class CancelReason(TextChoices):
     CLINIC = "clinic", "The clinic cancelled"
     MISTAKE = "mistake", "Booked by mistake"
     NOT_TAKEN = "not_taken", "The offered time was not taken"
+    MOVED_HERE = "moved_here", "The visit it was held for was moved here"
 
 
+_BY_ITSELF = {CancelReason.NOT_TAKEN, CancelReason.MOVED_HERE}
 # What the desk may say; a time that was offered and not taken ends by itself.
-DESK_REASONS = [choice for choice in CancelReason.choices if choice[0] != CancelReason.NOT_TAKEN]
+DESK_REASONS = [choice for choice in CancelReason.choices if choice[0] not in _BY_ITSELF]
 
 
 # --- how booking is refused ---------------------------------------------------------------------------------------
@@ -146,6 +148,10 @@ class TooEarly(BookingRefused):
     def __init__(self, sentence: str, *, earliest_on: object = None) -> None:
         self.earliest_on = earliest_on
         super().__init__(sentence, field="starts_at")
+
+
+class TooSoon(TooEarly):
+    """No time would be left to prepare: the clinic wants such a visit booked longer ahead."""
 
 
 class OutsideHours(BookingRefused):

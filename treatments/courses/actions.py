@@ -109,6 +109,17 @@ def note_treated(*, course: Course, treated_at: datetime, by: Actor, at: datetim
 
 
 @transaction.atomic
+def correct_treated(*, course: Course, last_treated_at: datetime, by: Actor, at: datetime) -> Course:
+    """The latest session of the course truly ended at `last_treated_at`: intervals count from there."""
+    fresh = lock(course)
+    if fresh.last_treated_at != last_treated_at:
+        was, fresh.last_treated_at = fresh.last_treated_at, last_treated_at
+        fresh.save(update_fields=["last_treated_at"])
+        record(action="course.treated_corrected", subject=fresh, by=by, at=at, was=was, now=last_treated_at)
+    return fresh
+
+
+@transaction.atomic
 def hold_course(*, course: Course, reason: str, by: Actor, at: datetime) -> Course:
     """No session of the course can be booked until it is resumed."""
     return move(course, CourseStatus.ON_HOLD, by=by, at=at, reason=reason)

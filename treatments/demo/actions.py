@@ -28,13 +28,19 @@ from patients.candidacy.states import DecisionKind, Outcome
 from patients.consent.actions import sign_consent
 from patients.consent.models import Consent
 from patients.consent.states import ConsentStatus
-from patients.intake.actions import convert_enquiry, receive_enquiry, save_answers, start_response
+from patients.enquiries.actions import convert_enquiry, receive_enquiry
+from patients.intake.actions import save_answers, start_response
 from patients.intake.models import QuestionnaireResponse
 from patients.intake.queries import latest_answers, questionnaire_of
 from patients.intake.rules import NONE_OF_THESE, Question
 from patients.intake.states import QuestionType
-from patients.registry.models import Patient
-from treatments.aftercare.actions import acknowledge, answer_checkin, close_escalation, finish_treatment
+from patients.registry.models import ContactPoint, Patient
+from patients.registry.states import ContactKind
+from patients.replies.actions import close_conversation, receive_reply
+from patients.replies.models import Conversation
+from patients.replies.rules import Heard
+from treatments.aftercare.actions import answer_checkin, finish_treatment
+from treatments.aftercare.alarms import acknowledge, close_escalation
 from treatments.aftercare.models import Escalation
 from treatments.aftercare.queries import SILENCE_TASK
 from treatments.aftercare.states import CheckInStatus, EscalationOutcome
@@ -45,13 +51,20 @@ from treatments.booking.states import PatientBusy
 from treatments.courses.actions import plan_course
 from treatments.courses.models import Course
 from treatments.courses.queries import earliest_next
+from treatments.demo.photographs import send_photos, take_photos
 from treatments.demo.states import CALM, DEMO_PASSWORD, ENQUIRIES, NEUTRAL, PEOPLE, PLACES, STAFF, STORIES, Place, Story
-from treatments.sessions.actions import open_session, record_fitness, record_pass, sign_off, start_session
+from treatments.sessions.actions import open_session, sign_off, start_session
+from treatments.sessions.fitness import record_fitness
+from treatments.sessions.passes import record_pass
 from treatments.sessions.states import Anaesthesia, Cooling, Endpoint, EyeProtection, FitnessQuestion
 
 A_DAY = timedelta(hours=20)
 VISITS_A_DAY = 8
 CHANCE = 20261121  # the same clinic every time, but for the days
+# Ofcom keeps this number free for stories like this one.
+UNKNOWN_NUMBER = "+447700900999"
+TEXTS = ("Could I come an hour later on my next visit?", "Thank you, see you then!", "Hi, who is this please?")
+
 SETTINGS: dict[str, dict[str, object]] = {
     # Inside the published ranges of the settings pack, so that nothing needs a reason.
     "afl_co2": {"energy_mj": Decimal(15), "coverage_percent": Decimal(10), "passes": 1},
@@ -101,8 +114,23 @@ def build_clinic(*, catalogue: Catalogue, by: Actor, at: datetime) -> bool:
     for person, story in zip(_people(), STORIES, strict=True):
         _live(clinic, person, story)
     _receive_enquiries(clinic)
+    _receive_texts(clinic)
     _fill_diary(clinic)
     return True
+
+
+def _receive_texts(clinic: Clinic) -> None:
+    """A few people have written back: one to be answered, one whom nobody knows, one who is done with."""
+    by = Actor.task("gateway.demo")
+    numbers = ContactPoint.objects.filter(kind=ContactKind.PHONE, people__until_at=None).distinct().order_by("pk")
+    known = list(numbers.values_list("value", flat=True)[:2])
+    told = zip([*known, UNKNOWN_NUMBER], TEXTS, (45, 20, 10), strict=False)
+    for place, (number, text, minutes) in enumerate(told, start=1):
+        heard = Heard(text_ref=f"demo-{place}", number=number, text=text)
+        receive_reply(gateway="demo", heard=heard, by=by, at=clinic.at - timedelta(minutes=minutes))
+    first = Conversation.objects.order_by("pk").first()
+    if first is not None:
+        close_conversation(conversation=first, outcome="booked", note="", by=clinic.desk, at=clinic.at)
 
 
 # --- the house -------------------------------------------------------------------------------------------------------
@@ -117,6 +145,7 @@ def _open_place(place: Place, catalogue: Catalogue) -> Location:
         phone=place.phone,
         emergency_number=place.emergency,
         out_of_hours=place.out_of_hours,
+        online_booking=True,
     )
     _open_hours(location, None)
     for name in place.rooms:
@@ -201,6 +230,8 @@ def _live(clinic: Clinic, person: tuple[str, str, date], story: Story) -> None:
         return
     submit_intake(response=response, by=me, at=evening + timedelta(minutes=20))
     if story.stage == "review":
+        if story.days_ago < 2:
+            send_photos(patient, who=patient.pk, at=evening + timedelta(minutes=25))
         _book_consultation(clinic, patient, clinic.wall(location, -1, 9))
         return
     decided_at = clinic.wall(location, max(began - 2, 0), 11)
@@ -218,6 +249,8 @@ def _live(clinic: Clinic, person: tuple[str, str, date], story: Story) -> None:
         return
     for number in range(story.sessions):
         _treat(clinic, course, story.days_ago + (story.sessions - 1 - number) * 33)
+    if story.sessions > 1 or story.days_ago == 1:
+        _photograph(clinic, patient)
     _recover(clinic, course, story, me)
     if story.sessions < story.planned and story.days_ago >= 3:
         _book_treatment(clinic, course, clinic.wall(location, -1, 9), clinic.at - timedelta(hours=3))
@@ -455,6 +488,16 @@ def _treat(clinic: Clinic, course: Course, days_ago: int) -> None:
     ended = began + timedelta(minutes=visit.type.minutes_work)
     finish_treatment(session=session, completed_at=ended, record=_record(clinic, course), by=operator, at=ended)
     sign_off(session=session, by=operator, at=ended + timedelta(minutes=10))
+
+
+def _photograph(clinic: Clinic, patient: Patient) -> None:
+    """The clinic took photos before the first session and after each, always the same views."""
+    ended = patient.sessions.order_by("completed_at").values_list("completed_at", flat=True)
+    ends = [end for end in ended if end is not None]
+    if not ends:
+        return
+    days = [(ends[0] - timedelta(hours=2), 0.1), *((end + timedelta(minutes=5), 0.9) for end in ends)]
+    take_photos(patient, days, who=patient.pk, by=clinic.clinician)
 
 
 def _record(clinic: Clinic, course: Course) -> dict[str, object]:

@@ -12,6 +12,7 @@ DEMO_LOGINS = [
     ("front desk", "desk@demo.example"),
     ("clinician", "clinician@demo.example"),
     ("lead clinician", "lead@demo.example"),
+    ("second lead clinician: approves what the first drafts", "second@demo.example"),
     ("manager", "manager@demo.example"),
 ]
 
@@ -69,7 +70,7 @@ STAFF = (
     Member("Mira Castellanos", "lead@demo.example", Role.LEAD_CLINICIAN, PLACES, "Lead clinician", treats=True),
     Member("Noor Haddad", "manager@demo.example", Role.MANAGER, PLACES),
     Member("Tom Wren", "tom.wren@demo.example", Role.CLINICIAN, (LONDON,), "Laser nurse", treats=True),
-    Member("Grace Adeyemi", "grace.adeyemi@demo.example", Role.CLINICIAN, (BOSTON,), "Dermatologist", treats=True),
+    Member("Grace Adeyemi", "second@demo.example", Role.LEAD_CLINICIAN, (BOSTON,), "Dermatologist", treats=True),
     Member("Luis Ferrer", "luis.ferrer@demo.example", Role.CLINICIAN, (BOSTON,), "Physician assistant", treats=True),
 )
 

@@ -17,23 +17,27 @@ from clinic.worklist.models import Task
 from patients.candidacy.models import CandidacyDecision, Flag, Screening
 from patients.candidacy.states import DecisionKind, Outcome
 from patients.consent.models import Consent
+from patients.intake.queries import FormState, form_state
 from patients.messaging.models import Message
 from patients.messaging.states import UNSENT
+from patients.photos.queries import Shelf, has_photos, shelf_of
 from patients.registry.models import Patient
 from patients.registry.states import LinkScope
 from treatments.aftercare.models import CheckIn, Escalation
-from treatments.aftercare.states import Level
+from treatments.aftercare.states import ALARMING, SEVERITY, Level
 from treatments.booking.models import Appointment
 from treatments.booking.states import AppointmentStatus
 from treatments.courses.models import Course
+from treatments.courses.states import CourseStatus
 from treatments.journey.states import Stage
 from treatments.sessions.models import FitnessAnswers, TreatmentSession
-from treatments.sessions.queries import Item, fitness_in_words, readiness
+from treatments.sessions.queries import fitness_in_words
+from treatments.sessions.readiness import Item, readiness_of
 from treatments.sessions.states import FIT_ANSWERS, FitnessQuestion, ReadinessItem
 
 GOING_AHEAD = {DecisionKind.PROCEED, DecisionKind.PROCEED_WITH_CONDITIONS, DecisionKind.TEST_SPOT_FIRST}
 COMING = {AppointmentStatus.PROPOSED, AppointmentStatus.BOOKED, AppointmentStatus.ARRIVED}
-ASIDE = {Stage.DEFERRED, Stage.CLOSED}  # not on everybody's way
+ASIDE = {Stage.DEFERRED, Stage.CLOSED, Stage.ENDED}  # not on everybody's way
 A_DAY = timedelta(days=1)
 OUTCOME_TONES: dict[str, str] = {
     Outcome.ELIGIBLE: "good",
@@ -103,6 +107,9 @@ class Chart:
     tasks: list[Task]
     alarms: list[Escalation]
     messages: list[Message]
+    form: FormState
+    has_photos: bool
+    shelf: Shelf | None = None
     flags: list[Line] = field(default_factory=list)
     decisions: list[Line] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
@@ -142,13 +149,16 @@ def chart(patient: Patient, user: User, at: datetime) -> Chart:
         coming=sorted(
             (visit for visit in visits if visit.status in COMING and visit.ends_at > at), key=lambda v: v.starts_at
         ),
-        courses=[_course_line(course, modalities, areas) for course in courses],
+        courses=[_course_line(course, modalities, areas, reads) for course in courses],
         consents=[_consent_line(consent, reads) for consent in consents],
         tasks=list(Task.objects.visible_to(user).unfinished().filter(patient_ref=patient.ref)),
         alarms=list(patient.escalations.unfinished().select_related("owner")),
         messages=_messages_about_now(patient, at),
+        form=form_state(patient, at),
+        has_photos=bool(has_photos([patient.pk])),
     )
     if reads:
+        found.shelf = shelf_of(patient)
         found.flags = list(_flag_lines(screenings, modalities))
         found.decisions = [_decision_line(d, modalities) for d in decisions if d.status in {"in_force", "awaiting"}]
         found.timeline = timeline(patient, visits, decisions, consents, modalities)
@@ -162,14 +172,14 @@ def _messages_about_now(patient: Patient, at: datetime) -> list[Message]:
     return [*reversed(coming), *known.filter(due_at__lt=at).order_by("-due_at")[:5]]
 
 
-def _course_line(course: Course, modalities: dict[str, str], areas: dict[str, str]) -> Line:
+def _course_line(course: Course, modalities: dict[str, str], areas: dict[str, str], reads: bool) -> Line:
     where = ", ".join(areas.get(area, area).lower() for area in course.areas)
     return Line(
         f"{modalities.get(course.modality, course.modality)}: {where}",
         f"{course.sessions_done} of {course.sessions_planned} done",
         "good" if course.status == "completed" else "calm",
         at=course.planned_at,
-        url=reverse("course", args=[course.ref]),
+        url=reverse("course", args=[course.ref]) if reads else "",
     )
 
 
@@ -229,7 +239,11 @@ def next_step(
     if not screenings:
         return _step_of_intake(patient)
     in_force = [decision for decision in decisions if decision.status == "in_force"]
-    if any(decision.kind in GOING_AHEAD for decision in in_force):
+    cleared = [decision for decision in in_force if decision.kind in GOING_AHEAD]
+    used = [course for decision in cleared if (course := _course_on(decision, courses)) is not None]
+    if cleared and len(used) == len(cleared):
+        return _step_after(max(used, key=_last_heard_of))
+    if cleared:
         url = reverse("course_new", args=[patient.ref])
         return NextStep(
             Stage.COURSE,
@@ -254,6 +268,29 @@ def next_step(
     )
 
 
+def _course_on(decision: CandidacyDecision, courses: list[Course]) -> Course | None:
+    """Return the course that has used the decision up: one with its laser that went on after it, and is over."""
+    over = (CourseStatus.COMPLETED, CourseStatus.REVOKED)
+    same = (course for course in courses if course.modality == decision.modality and course.status in over)
+    return next((course for course in same if _last_heard_of(course) >= decision.decided_at), None)
+
+
+def _last_heard_of(course: Course) -> datetime:
+    return course.last_treated_at or course.planned_at
+
+
+def _step_after(course: Course) -> NextStep:
+    """Say that a course is over. Another one is a clinician's decision, not the next thing to do."""
+    if course.status == CourseStatus.REVOKED:
+        done, planned = course.sessions_done, course.sessions_planned
+        return NextStep(Stage.ENDED, f"The course was ended after {done} of {planned} sessions.")
+    return _all_done(course)
+
+
+def _all_done(course: Course) -> NextStep:
+    return NextStep(Stage.DONE, f"All {course.sessions_planned} sessions are done; follow-up goes on.")
+
+
 def _step_of_intake(patient: Patient) -> NextStep:
     send = reverse("send_link", args=[patient.ref])
     response = patient.responses.order_by("-started_at").first()
@@ -264,7 +301,9 @@ def _step_of_intake(patient: Patient) -> NextStep:
     if response.status == "in-progress":
         given = response.answers.filter(is_latest=True).count()
         sentence = (
-            f"Filling in the questionnaire: {given} answers so far." if given else "The questionnaire is not begun."
+            f"Filling in the questionnaire: {given} answer{'' if given == 1 else 's'} so far."
+            if given
+            else "The questionnaire is not begun."
         )
         return NextStep(Stage.INTAKE, sentence, "Send the link again", send, LinkScope.INTAKE)
     return NextStep(Stage.INTAKE, "The questionnaire is in, but no laser is offered here to screen for.")
@@ -280,7 +319,7 @@ def _step_of_course(
         url = reverse("appointment", args=[first.ref])
         return NextStep(Stage.PRECARE, f"Session {course.sessions_done + 1} on {when}.", "Open the visit", url)
     if course.sessions_done >= course.sessions_planned:
-        return NextStep(Stage.DONE, f"All {course.sessions_planned} sessions are done; follow-up goes on.")
+        return _all_done(course)
     if not any(consent.about == course.about and consent.status == "active" for consent in consents):
         return NextStep(Stage.CONSENT, "The patient has been asked to consent and has not signed yet.")
     url = f"{reverse('book')}?patient={patient.ref}"
@@ -413,14 +452,14 @@ def readiness_board(location: Location, at: datetime, days: int = 14) -> list[Bo
         status__in=[AppointmentStatus.BOOKED, AppointmentStatus.ARRIVED],
         starts_at__gte=at - timedelta(hours=12),
         starts_at__lt=at + timedelta(days=days),
-    ).select_related("patient", "type", "course", "practitioner", "device", "location")
+    ).select_related("patient__location", "type", "course", "practitioner", "device", "location")
     rows = [
         BoardRow(
             visit,
-            [item for item in readiness(visit, at).missing if item.key != ReadinessItem.FITNESS],
+            [item for item in found.missing if item.key != ReadinessItem.FITNESS],
             days_between(today, visit.starts_at.astimezone(location.zone).date()),
         )
-        for visit in visits
+        for visit, found in zip(visits, readiness_of(list(visits), at), strict=True)
     ]
     return sorted(rows, key=lambda row: row.worst)
 
@@ -434,7 +473,18 @@ class Healing:
     latest: Message | None
     coming: list[CheckIn]
     open_checkin: CheckIn | None
+    answered_at: datetime | None
+    alarm: Escalation | None
     next_visit: Appointment | None
+
+    @property
+    def ahead(self) -> list[tuple[datetime, Appointment | None]]:
+        """Return when the patient is asked again, and the next visit among it, soonest first."""
+        asked: list[tuple[datetime, Appointment | None]] = [(checkin.due_at, None) for checkin in self.coming]
+        seen: list[tuple[datetime, Appointment | None]] = []
+        if self.next_visit is not None:
+            seen = [(self.next_visit.starts_at, self.next_visit)]
+        return sorted([*asked, *seen], key=lambda each: each[0])
 
     @property
     def words(self) -> dict[str, object]:
@@ -460,14 +510,25 @@ def healing(patient: Patient, at: datetime) -> Healing | None:
     visit = patient.appointments.filter(status=AppointmentStatus.BOOKED, starts_at__gte=at).select_related(
         "type", "location"
     )
+    latest = said.first()
+    alarm = open_alarm_of(patient)
+    answered = session.checkins.filter(status="answered", step=latest.step).first() if latest else None
     return Healing(
         session=session,
         day=days_between(session.completed_at.astimezone(zone).date(), at.astimezone(zone).date()),
-        latest=said.first(),
+        latest=latest,
         coming=[checkin for checkin in checkins if checkin.due_at > at],
         open_checkin=next((checkin for checkin in reversed(checkins) if checkin.due_at <= at), None),
+        answered_at=answered.answered_at if answered and alarm is None else None,
+        alarm=alarm,
         next_visit=visit.order_by("starts_at").first(),
     )
+
+
+def open_alarm_of(patient: Patient) -> Escalation | None:
+    """Return the most urgent alarm that an answer of the patient raised and that nobody has closed."""
+    rows = Escalation.objects.unfinished().filter(patient=patient, level__in=ALARMING, checkin__isnull=False)
+    return min(rows.select_related("checkin"), key=lambda row: SEVERITY.index(Level(row.level)), default=None)
 
 
 def days_between(first: date, second: date) -> int:

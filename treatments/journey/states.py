@@ -13,4 +13,5 @@ class Stage(TextChoices):
     BOOK = "book", "Book the treatment"
     PRECARE = "precare", "Before the treatment"
     HEALING = "healing", "Healing"
+    ENDED = "ended", "Course ended"
     DONE = "done", "Course complete"

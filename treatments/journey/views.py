@@ -14,6 +14,7 @@ from patients.registry.models import Patient
 from patients.registry.states import LinkScope
 from treatments.aftercare.models import CheckIn
 from treatments.journey import queries
+from treatments.journey.checks import nights
 
 
 @staff(Permission.SEE_PATIENTS)
@@ -33,6 +34,12 @@ def readiness(request: StaffRequest) -> HttpResponse:
     at = timezone.now()
     rows = queries.readiness_board(request.location, at) if request.location else []
     return render(request, "treatments/journey/readiness.html", {"rows": rows})
+
+
+@staff(Permission.SEE_MESSAGES)
+def message_checks(request: StaffRequest) -> HttpResponse:
+    """What each night's comparison of messages with their visits found and put right."""
+    return render(request, "treatments/journey/message_checks.html", {"nights": nights(request.user)})
 
 
 @link(LinkScope.HEALING)

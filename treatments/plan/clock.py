@@ -5,9 +5,14 @@ from __future__ import annotations
 import calendar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+# Steps keep to a few times of the day, so the same wall times come again with visit after visit.
+_remembered = lru_cache(maxsize=20_000)
 
+
+@_remembered
 def to_utc(wall: datetime, zone: ZoneInfo) -> datetime:
     """Return the instant of a wall time.
 
@@ -17,11 +22,13 @@ def to_utc(wall: datetime, zone: ZoneInfo) -> datetime:
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
+@_remembered
 def to_wall(instant: datetime, zone: ZoneInfo) -> datetime:
     """Return what the clocks of the zone show at an instant."""
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
+@_remembered
 def oddity(wall: datetime, zone: ZoneInfo) -> str:
     """Return why a wall time is odd that night, empty when it comes exactly once."""
     first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))

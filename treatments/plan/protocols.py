@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from datetime import time, timedelta
+from functools import cached_property
 
 from clinic.catalogue.states import Group, VisitKind
 from clinic.packfile import Item, Pack
@@ -132,10 +133,11 @@ class Protocol:
 
     def step(self, step_id: str) -> Step:
         """Return the step of that id. Raises KeyError if there is none."""
-        for step in self.steps:
-            if step.id == step_id:
-                return step
-        raise KeyError(step_id)
+        return self._by_id[step_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Step]:
+        return {step.id: step for step in self.steps}
 
 
 def parse_protocol(text: str, name: str) -> Protocol:

@@ -25,12 +25,17 @@ __all__ = [
     "parse_protocol",
     "plan",
     "text_of",
+    "with_own_lines",
 ]
 
 # A booking or a move can be undone this long before anybody is told.
 UNDO = timedelta(minutes=3)
+# What is only said to somebody who is going to be treated.
+_PREPARES = frozenset({StepKind.PRECARE, StepKind.FITNESS})
 # The step into which pre-care is joined whose day had passed at booking.
 LATE_STEP = "precare_late"
+# Where a line comes from that no protocol has.
+OWN_SOURCE = "The clinician's decision about this patient"
 _COUNTS_ANEW = frozenset({StepKind.RECALL, StepKind.REVIEW_REQUEST})
 
 
@@ -40,7 +45,9 @@ class Visit:
 
     `starts_at` is the naive wall time at the clinic, `zone` and `patient_zone` are IANA names; the other times are
     aware. `completed_at` is when the treatment truly ended, None before that. `moved_at` is when the visit was last
-    moved. `sent_steps` are not repeated inside the late instruction.
+    moved. `sent_steps` are not repeated inside the late instruction. `own_lines` are what this patient is asked to do
+    before the visit besides what the protocol says. `is_withdrawn` says that the patient took the consent to this
+    treatment back: nobody prepares for it, but whoever was treated is cared for.
     """
 
     kind: str
@@ -55,6 +62,8 @@ class Visit:
     language: str = "en"
     patient_zone: str | None = None
     sent_steps: frozenset[str] = frozenset()
+    own_lines: tuple[str, ...] = ()
+    is_withdrawn: bool = False
 
     def __post_init__(self) -> None:
         if self.starts_at.tzinfo is not None:
@@ -130,15 +139,16 @@ def plan(visit: Visit | None, protocol: Protocol) -> list[Wanted]:
     """
     if visit is None or not protocol.is_enabled or visit.kind not in protocol.visit_kinds:
         return []
+    steps = list(_applicable(visit, protocol))
     open_at = _open_at(visit, protocol)
     before = [
         slot
-        for slot in _in_order(_before(visit, protocol, open_at))
+        for slot in _in_order(_before(steps, visit, protocol, open_at))
         # A reminder that would arrive together with the confirmation is none.
         if slot.step.kind != StepKind.REMINDER or slot.due >= open_at + protocol.reminder_gap
     ]
     wanted = [_wanted(slot, visit) for slot in before]
-    late = _late_instruction(visit, protocol)
+    late = _late_instruction(_late(steps, visit), visit, protocol, open_at)
     if late:
         # Of two due at the same time the confirmation comes first, then what should have been done already.
         place = sum(
@@ -149,17 +159,31 @@ def plan(visit: Visit | None, protocol: Protocol) -> list[Wanted]:
     if visit.completed_at is None:
         return wanted
     told = [each for each in wanted if each.due_at < visit.completed_at]
-    return told + [_wanted(slot, visit) for slot in _in_order(_after(visit, protocol))]
+    return told + [_wanted(slot, visit) for slot in _in_order(_after(steps, visit, protocol))]
+
+
+def with_own_lines(protocol: Protocol, texts: Sequence[str]) -> Protocol:
+    """Return the protocol with these lines at the end of every message before the visit."""
+    if not texts:
+        return protocol
+    own = tuple(Line(text, frozenset(), frozenset(), frozenset(), OWN_SOURCE, needs_decision=False) for text in texts)
+    steps = (
+        replace(step, lines=(*step.lines, *own)) if step.kind == StepKind.PRECARE else step for step in protocol.steps
+    )
+    return replace(protocol, steps=tuple(steps))
 
 
 def late_steps(visit: Visit, protocol: Protocol) -> tuple[Step, ...]:
     """Return the pre-care whose day had passed when the visit was booked or moved: a warning for the desk."""
+    return _late(_applicable(visit, protocol), visit)
+
+
+def _late(steps: Iterable[Step], visit: Visit) -> tuple[Step, ...]:
+    opened = _opened(visit) + UNDO
     return tuple(
         step
-        for step in _applicable(visit, protocol)
-        if step.late == LateRule.COLLAPSE
-        and step.id not in visit.sent_steps
-        and _nominal(step, visit) < _opened(visit) + UNDO
+        for step in steps
+        if step.late == LateRule.COLLAPSE and step.id not in visit.sent_steps and _nominal(step, visit) < opened
     )
 
 
@@ -192,9 +216,9 @@ def text_of(wanted: Wanted, visit: Visit, protocol: Protocol) -> StepText:
     return StepText(step.title, step.what_is_normal, tuple(_lines(step, visit)), step.contact_if)
 
 
-def _before(visit: Visit, protocol: Protocol, open_at: datetime) -> Iterable[_Slot]:
+def _before(steps: Iterable[Step], visit: Visit, protocol: Protocol, open_at: datetime) -> Iterable[_Slot]:
     """Yield confirmation, reminders, pre-care and fitness check that can still do their work."""
-    for step in _applicable(visit, protocol):
+    for step in steps:
         if step.anchor == Anchor.COMPLETION:
             continue
         slot = _early_slot(step, visit, protocol, open_at)
@@ -220,8 +244,8 @@ def _early_slot(step: Step, visit: Visit, protocol: Protocol, open_at: datetime)
     return _Slot(step, nominal, due, min(due + step.keep, cap), notes)
 
 
-def _after(visit: Visit, protocol: Protocol) -> Iterable[_Slot]:
-    for step in _applicable(visit, protocol):
+def _after(steps: Iterable[Step], visit: Visit, protocol: Protocol) -> Iterable[_Slot]:
+    for step in steps:
         if step.anchor == Anchor.COMPLETION:
             nominal = due = _nominal(step, visit)
             notes: tuple[str, ...] = ()
@@ -232,10 +256,8 @@ def _after(visit: Visit, protocol: Protocol) -> Iterable[_Slot]:
             yield _Slot(step, nominal, due, due + step.keep, notes)
 
 
-def _late_instruction(visit: Visit, protocol: Protocol) -> Wanted | None:
+def _late_instruction(steps: Sequence[Step], visit: Visit, protocol: Protocol, due: datetime) -> Wanted | None:
     """One message for all pre-care whose day had passed: late steps are never dumped one by one."""
-    steps = late_steps(visit, protocol)
-    due = _open_at(visit, protocol)
     if not steps or protocol.late is None or due >= visit.start:
         return None
     return Wanted(
@@ -305,9 +327,12 @@ def _note(slot: _Slot, visit: Visit) -> str:
 
 
 def _applicable(visit: Visit, protocol: Protocol) -> Iterable[Step]:
-    """Yield the steps meant for this visit; one whose every line is for somebody else is not."""
+    """Yield the steps meant for this visit so far; one whose every line is for somebody else is not."""
     for step in protocol.steps:
+        if step.anchor == Anchor.COMPLETION and visit.completed_at is None:
+            continue
         kinds = not step.visit_kinds or visit.kind in step.visit_kinds
+        kinds = kinds and not (visit.is_withdrawn and step.kind in _PREPARES)
         if kinds and _holds(step, visit) and (not step.lines or any(True for _ in _lines(step, visit))):
             yield step
 
@@ -337,11 +362,13 @@ def _wall(step: Step, visit: Visit) -> datetime:
 
 
 def _anchor(step: Step, visit: Visit) -> datetime:
-    anchors = {Anchor.BOOKING: visit.booked_at, Anchor.VISIT: visit.start, Anchor.COMPLETION: visit.completed_at}
-    instant = anchors[step.anchor]
-    if instant is None:
+    if step.anchor == Anchor.VISIT:
+        return visit.start
+    if step.anchor == Anchor.BOOKING:
+        return visit.booked_at
+    if visit.completed_at is None:
         raise ValueError(f"{step.id} counts from a completion that has not happened.")
-    return instant
+    return visit.completed_at
 
 
 def _opened(visit: Visit) -> datetime:

@@ -63,6 +63,16 @@ class Condition(TextChoices):
     NEWS_AGREED = "news_agreed", "Agreed to news and review requests"
 
 
+# Facts that only a clinician can state; the others follow from answers, tasks, consents and the visit itself.
+STATED = (
+    Condition.PIGMENT_CREAM_PLANNED,
+    Condition.HYDROQUINONE_PRESCRIBED,
+    Condition.HYDROQUINONE_STOP,
+    Condition.RETINOID_PLAN,
+    Condition.SEDATION,
+    Condition.SOAK_RECIPE_GIVEN,
+)
+
 # How a step's message stands towards opt-outs and resending.
 PURPOSES: dict[str, Purpose] = {
     StepKind.CONFIRMATION: Purpose.VISIT,

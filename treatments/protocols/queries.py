@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 
+from clinic.catalogue.states import Group
 from clinic.packfile import PackError
 from clinic.packs.models import RulePack
 from clinic.packs.states import PackKind, PackStatus
@@ -15,11 +16,13 @@ from clinic.premises.models import Location
 from patients.messaging.rendering import write_email, write_sms
 from patients.messaging.rules import Value, segments
 from patients.messaging.states import Channel
+from patients.workshop.difference import Change
 from treatments.plan.actions import in_words
 from treatments.plan.protocols import Protocol
 from treatments.plan.rules import LATE_STEP, Visit, Wanted, parse_protocol, plan, text_of
 from treatments.plan.states import Condition, Phase
 from treatments.protocols.rules import sample_visit
+from treatments.protocols.wording import difference
 
 # As long as a real one, so that the segments are counted right.
 SAMPLE_LINK = "https://your-clinic.example/l/" + "k" * 43
@@ -99,3 +102,23 @@ def _rehearsed(wanted: Wanted, visit: Visit, protocol: Protocol, location: Locat
         text=written.text,
         segments=segments(written.text) if is_text else 0,
     )
+
+
+# --- what the workshop must know of care protocols --------------------------------------------------------------------
+
+
+def check_protocol(text: str, name: str) -> None:
+    """Raise PackError, with line and item, where a text could not be put in force: read, and planned on a sample."""
+    protocol = parse_protocol(text, name)
+    plan(sample_visit(protocol, datetime(2026, 6, 10, 10), ZoneInfo("Europe/London")), protocol)  # noqa: DTZ001
+
+
+def protocol_called(name: str) -> str:
+    """Return what people call the care protocol of a pack: its group of lasers, or the visits it is about."""
+    key = name.upper()
+    return str(Group(key).label) if key in Group.values else name.replace("_", " ").capitalize()
+
+
+def protocol_changes(old: str, new: str) -> list[Change]:
+    """Return what one text of a protocol says otherwise than another. Raises PackError for one that is not readable."""
+    return difference(parse_protocol(old, "old"), parse_protocol(new, "new"))

@@ -15,10 +15,10 @@ from clinic.audit.states import Refused
 from patients.registry.access import LinkRequest, link
 from patients.registry.states import LinkScope
 from treatments.booking.models import Appointment
-from treatments.sessions.actions import VisitOver, answer_fitness
+from treatments.sessions.fitness import answer_fitness
 from treatments.sessions.forms import HomeFitnessForm
 from treatments.sessions.queries import awaits_answers, fitness_in_words, held_by_answers, said_at_home
-from treatments.sessions.states import ASKED_AT_HOME
+from treatments.sessions.states import ASKED_AT_HOME, VisitOver
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

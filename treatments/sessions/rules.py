@@ -27,7 +27,7 @@ ROW_FACTS = {
     "area_cm2": "Area size (cm²)",
     "stacked_pulses": "Stacked pulses",
 }
-_CONTEXT_FACTS = {
+CONTEXT_FACTS = {
     "modality": "Laser",
     "skin_type": "Skin type",
     "tan_present": "Tan today",
@@ -56,6 +56,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
 }
+UNCHECKED = "W99"  # the ranges' word for what could not be checked because something was not recorded
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,8 @@ def parse_settings(text: str, name: str) -> Settings:
     head.only("name", "title", "source", "note")
     return Settings(
         name=head.text("name"),
-        rules=tuple(_rule(item, ROW_FACTS | _CONTEXT_FACTS) for item in pack.many("warning")),
-        anaesthesia=tuple(_rule(item, ANAESTHESIA_FACTS | _CONTEXT_FACTS) for item in pack.many("anaesthesia")),
+        rules=tuple(_rule(item, ROW_FACTS | CONTEXT_FACTS) for item in pack.many("warning")),
+        anaesthesia=tuple(_rule(item, ANAESTHESIA_FACTS | CONTEXT_FACTS) for item in pack.many("anaesthesia")),
         usual=tuple(_usual(item) for item in pack.many("usual")),
     )
 
@@ -148,13 +149,13 @@ def warnings(pass_row: Mapping[str, Any], context: Context, settings: Settings) 
     """
     facts = _facts(pass_row, context)
     found = _mismatch(context)
-    return found + _evaluate(settings.rules, facts, ROW_FACTS | _CONTEXT_FACTS)
+    return found + _evaluate(settings.rules, facts, ROW_FACTS | CONTEXT_FACTS)
 
 
 def anaesthesia_warnings(detail: Mapping[str, Any], context: Context, settings: Settings) -> list[SettingWarning]:
     """Return the soft warnings for the numbing of a session; `detail` has the keys of ANAESTHESIA_FACTS."""
     facts = {key: _fact(detail.get(key)) for key in ANAESTHESIA_FACTS} | _surroundings(context)
-    return _evaluate(settings.anaesthesia, facts, ANAESTHESIA_FACTS | _CONTEXT_FACTS)
+    return _evaluate(settings.anaesthesia, facts, ANAESTHESIA_FACTS | CONTEXT_FACTS)
 
 
 def limit_breaches(pass_row: Mapping[str, Any], limits: Mapping[str, Any]) -> list[str]:
@@ -298,7 +299,7 @@ def _evaluate(
             )
     for fact, ids in missing.items():
         text = f"{labels[fact]} is not recorded, so not every range could be checked ({', '.join(ids)})."
-        found.append(SettingWarning("W99", fact, "", text, "design", False))
+        found.append(SettingWarning(UNCHECKED, fact, "", text, "design", False))
     return found
 
 

@@ -1,5 +1,7 @@
 from django.db.models import TextChoices
 
+from clinic.audit.states import Refused
+
 
 class SessionStatus(TextChoices):
     """FHIR R4 Procedure."""
@@ -120,3 +122,73 @@ ASKED_AT_HOME: dict[str, str] = {
 PARTS_OF: dict[str, frozenset[str]] = {
     "full_face": frozenset({"forehead", "periorbital", "perioral", "cheeks", "nose"}),
 }
+
+
+class NotArrived(Refused):
+    """The patient is not here, or the visit names no laser or course."""
+
+    sentence = "A session opens when the patient has arrived."
+
+
+class FitnessIncomplete(Refused):
+    """A question at the door was not asked: unknown is never “no”."""
+
+    sentence = "Please ask this too."
+
+
+class VisitOver(Refused):
+    """The visit was cancelled or its time is past: nobody waits for answers."""
+
+    sentence = "This visit is over or was cancelled. There is nothing to answer."
+
+
+class NotUnderWay(Refused):
+    """Settings are recorded while the treatment is under way, until it is signed off."""
+
+    sentence = "Passes are recorded from the start of the treatment until it is signed off."
+
+
+class NotConsented(Refused):
+    """The plan that was consented to does not include the area."""
+
+    sentence = "The consent does not cover this area."
+
+
+class DoseMissing(Refused):
+    sentence = "Record an energy, a fluence or a depth."
+
+
+class BeyondDevice(Refused):
+    """The setting lies outside what the maker allows for this laser."""
+
+
+class WarningsNeedReason(Refused):
+    """The settings lie outside the usual published range; `warnings` say how."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        self.warnings = warnings
+        super().__init__("Please say why these settings are right.", field="warning_reason")
+
+
+class ReasonMissing(Refused):
+    sentence = "Please say why."
+
+
+class RecordIncomplete(Refused):
+    """A part of the record that may not be left out is missing."""
+
+
+class WrongTime(Refused):
+    """The treatment cannot have ended then."""
+
+
+class NotYours(Refused):
+    sentence = "Only the operator or a clinician who treats can do this."
+
+
+class SignedOff(Refused):
+    sentence = "The record is signed off. Add an addendum instead."
+
+
+class NotSignedOff(Refused):
+    sentence = "The record is not signed off yet: correct it directly."

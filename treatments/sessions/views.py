@@ -18,20 +18,21 @@ from clinic.catalogue.models import BodyArea, Modality
 from clinic.staff.access import staff
 from clinic.staff.http import StaffRequest
 from clinic.staff.states import Permission
+from patients.photos.queries import shelf_of
 from treatments.booking.models import Appointment
-from treatments.sessions import actions
+from treatments.sessions import actions, fitness, passes, states
 from treatments.sessions.forms import AddendumForm, FitnessForm, PassForm, ReasonForm, RecordForm, StartForm
 from treatments.sessions.models import TreatmentSession
 from treatments.sessions.queries import (
     fitness_in_words,
     last_session,
     pass_lines,
-    readiness,
     said_at_home,
     settings_in_words,
     standing_passes,
     usual_for,
 )
+from treatments.sessions.readiness import readiness
 from treatments.sessions.states import RECORDING, TREATED, Endpoint, SessionStatus
 
 PAGE = "treatments/sessions/session.html"
@@ -66,7 +67,7 @@ def session_fitness(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     form = FitnessForm(request.POST)
     if form.is_valid():
         try:
-            check = actions.record_fitness(
+            check = fitness.record_fitness(
                 session=found, answers=form.cleaned_data, by=request.actor, at=timezone.now()
             )
         except Refused as refused:
@@ -129,8 +130,8 @@ def pass_add(request: StaffRequest, ref: uuid.UUID) -> HttpResponse:
     warnings: list[str] = []
     if form.is_valid():
         try:
-            actions.record_pass(session=found, **form.settings(), by=request.actor, at=timezone.now())
-        except actions.WarningsNeedReason as refused:
+            passes.record_pass(session=found, **form.settings(), by=request.actor, at=timezone.now())
+        except states.WarningsNeedReason as refused:
             form = PassForm(request.POST, session=found, warned=True)
             form.add_error("warning_reason", refused.for_people)
             warnings = refused.warnings
@@ -167,7 +168,7 @@ def pass_strike(request: StaffRequest, ref: uuid.UUID, row: uuid.UUID) -> HttpRe
     form = ReasonForm(request.POST)
     if form.is_valid():
         try:
-            actions.strike_pass(row=struck, reason=form.cleaned_data["reason"], by=request.actor, at=timezone.now())
+            passes.strike_pass(row=struck, reason=form.cleaned_data["reason"], by=request.actor, at=timezone.now())
         except Refused as refused:
             messages.error(request, refused.for_people)
     else:
@@ -218,6 +219,7 @@ def working_page(request: StaffRequest, found: TreatmentSession, status: int = 2
         context = {
             "session": found,
             "patient": found.patient,
+            "shelf": shelf_of(found.patient),
             "place": found.appointment.location,
             "modality": Modality.objects.filter(key=found.modality).first(),
             **_stage(found, at),

@@ -13,6 +13,10 @@ from patients.registry.forms import RefusableForm
 from treatments.visits.states import OwnReason
 
 
+class OwnConfirmForm(RefusableForm):
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+
 class OwnCancelForm(RefusableForm):
     reason = forms.ChoiceField(
         label=_("Why do you cancel?"),

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from email.utils import parseaddr
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
 from clinic.catalogue.states import VisitKind
 from patients.messaging.difference import CANCELLED, CONFIRMATION, CORRECTION
+from patients.messaging.due import AnyMessage
 from patients.messaging.enclosures import CalendarFile
 from patients.messaging.models import Message
 from patients.messaging.states import MessageStatus
 from patients.registry.models import SecureLink
 from treatments.booking.models import Appointment
 from treatments.booking.queries import devices_for, free_times
-from treatments.booking.rules import clock_label, grid
+from treatments.booking.rules import clock_label, prepared_from
 from treatments.booking.states import CLAIMING, AppointmentStatus
 from treatments.courses.queries import earliest_next
-from treatments.visits.rules import Entry, Person, calendar_text, is_in_time
-
-OFFERED_DAYS = 30
+from treatments.visits.rules import Entry, Person, calendar_text, is_choosable, is_in_time, offered_days
 
 _CARRIERS = frozenset({CONFIRMATION, CORRECTION, CANCELLED})
 
 
-def calendar_file(message: Message, to: str) -> CalendarFile | None:
+def calendar_file(message: AnyMessage, to: str) -> CalendarFile | None:
     """Return the visit a letter is about for the reader's calendar, as it stands now; None for other letters.
 
     Read when the letter leaves: one that waited tells the time the visit has by then.
@@ -144,17 +145,8 @@ def may_change(visit: Appointment, at: datetime) -> bool:
 
 
 def may_choose(visit: Appointment, starts_at: datetime, at: datetime) -> bool:
-    """Return True for a time a patient may ask for: on the grid, within the days offered, with the clinic's notice.
-
-    Whether it is free is for booking to say.
-    """
-    zone = visit.location.zone
-    day, today = starts_at.astimezone(zone).date(), at.astimezone(zone).date()
-    return (
-        is_in_time(starts_at, visit.location.change_notice_hours, at)
-        and day < today + timedelta(days=OFFERED_DAYS)
-        and starts_at.timestamp() in grid(day, day, zone)
-    )
+    """Return True for a time a patient may ask for; whether it is free is for booking to say."""
+    return is_choosable(starts_at, visit.location.change_notice_hours, visit.location.zone, at)
 
 
 @dataclass(frozen=True)
@@ -168,14 +160,16 @@ class FreeDay:
 def free_days(visit: Appointment, at: datetime) -> list[FreeDay]:
     """Return when the visit could be instead, with the same practitioner, in the next 30 days; days with none left out.
 
-    Not before the first date on which the skin may be treated again.
+    Not before the first date on which the skin may be treated again, nor so soon that no time is left to prepare.
     """
-    zone, location = visit.location.zone, visit.location
+    location = visit.location
     modality = visit.course.modality if visit.course else ""
-    first = at.astimezone(zone).date()
-    last = first + timedelta(days=OFFERED_DAYS - 1)
+    first, last = offered_days(location.zone, at)
     if visit.type.kind == VisitKind.TREATMENT and modality:
         first = max(first, earliest_next(visit.patient, modality)[0] or first)
+    # An earlier day than its own must leave time to prepare; on a later one the patient is preparing already.
+    stands_on = visit.starts_at.astimezone(location.zone).date()
+    first = max(first, min(stands_on, prepared_from(at.astimezone(location.zone).date(), visit.type.lead_days)))
     if first > last:
         return []
     starts = free_times(
@@ -188,10 +182,21 @@ def free_days(visit: Appointment, at: datetime) -> list[FreeDay]:
         not_before=at,
         leaving_out=visit.pk,
     )
+    return by_day(
+        (
+            start.starts_at
+            for start in starts
+            if start.starts_at != visit.starts_at and may_choose(visit, start.starts_at, at)
+        ),
+        location.zone,
+    )
+
+
+def by_day(starts: Iterable[datetime], zone: ZoneInfo) -> list[FreeDay]:
+    """Return the times by local day, each once, in the order they come."""
     days: dict[date, list[tuple[datetime, str]]] = {}
-    for starts_at in dict.fromkeys(start.starts_at for start in starts):
-        if starts_at != visit.starts_at and may_choose(visit, starts_at, at):
-            days.setdefault(starts_at.astimezone(zone).date(), []).append((starts_at, clock_label(starts_at, zone)))
+    for starts_at in dict.fromkeys(starts):
+        days.setdefault(starts_at.astimezone(zone).date(), []).append((starts_at, clock_label(starts_at, zone)))
     return [FreeDay(day, times) for day, times in days.items()]
 
 

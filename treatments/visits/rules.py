@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from treatments.booking.rules import grid
 
 PRODUCT = "-//Afterglow//Visits//EN"
 LINE_OCTETS = 75
@@ -14,6 +17,31 @@ _ESCAPES = {"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"}
 def is_in_time(starts_at: datetime, notice_hours: int, at: datetime) -> bool:
     """Return True while the visit is at least the clinic's notice away."""
     return at + timedelta(hours=notice_hours) <= starts_at
+
+
+# By when the desk should have seen what a patient changed alone: the clinic's decision.
+SEEN_WITHIN = timedelta(hours=4)
+# How far ahead people may book or move a visit by themselves, in days: the clinic's decision.
+OFFERED_DAYS = 30
+
+
+def offered_days(zone: ZoneInfo, at: datetime) -> tuple[date, date]:
+    """Return the first and last local day on which people may choose a time by themselves."""
+    today = at.astimezone(zone).date()
+    return today, today + timedelta(days=OFFERED_DAYS - 1)
+
+
+def is_choosable(starts_at: datetime, notice_hours: int, zone: ZoneInfo, at: datetime) -> bool:
+    """Return True for a time people may ask for alone: on the grid, within the days offered, with the clinic's notice.
+
+    Whether it is free is for booking to say.
+    """
+    day = starts_at.astimezone(zone).date()
+    return (
+        is_in_time(starts_at, notice_hours, at)
+        and day <= offered_days(zone, at)[1]
+        and starts_at.timestamp() in grid(day, day, zone)
+    )
 
 
 @dataclass(frozen=True)
@@ -37,6 +65,7 @@ class Entry:
     place: str = ""
     description: str = ""
     is_cancelled: bool = False
+    is_tentative: bool = False
     organizer: Person | None = None
     attendee: Person | None = None
 
@@ -71,7 +100,7 @@ def _event(entry: Entry) -> Iterator[str]:
         yield f"LOCATION:{_text(entry.place)}"
     if entry.description:
         yield f"DESCRIPTION:{_text(entry.description)}"
-    yield f"STATUS:{'CANCELLED' if entry.is_cancelled else 'CONFIRMED'}"
+    yield f"STATUS:{_status(entry)}"
     if entry.organizer:
         yield f"ORGANIZER{_name(entry.organizer)}:mailto:{_address(entry.organizer)}"
     if entry.attendee:
@@ -80,6 +109,10 @@ def _event(entry: Entry) -> Iterator[str]:
     yield "CLASS:PRIVATE"
     yield "TRANSP:OPAQUE"
     yield "END:VEVENT"
+
+
+def _status(entry: Entry) -> str:
+    return "CANCELLED" if entry.is_cancelled else "TENTATIVE" if entry.is_tentative else "CONFIRMED"
 
 
 def _instant(at: datetime) -> str:

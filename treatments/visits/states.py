@@ -19,6 +19,12 @@ class TooLate(Refused):
     sentence = "Your visit is too soon to change here. Please call us."
 
 
+class NotSooner(Refused):
+    """There is no visit to come that could be earlier."""
+
+    sentence = "Please call us about an earlier time."
+
+
 class NotOffered(Refused):
     """The time is not one that a patient may choose alone."""
 

@@ -13,19 +13,27 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clinic.audit.states import Refused
 from clinic.premises.models import Location
+from clinic.transitions import IllegalMove
 from patients.registry.access import LinkRequest, link
 from patients.registry.states import LinkScope
 from treatments.booking.models import Appointment
 from treatments.booking.states import SlotTaken, StaleVersion
-from treatments.visits.actions import cancel_own_visit, move_own_visit
-from treatments.visits.forms import InstantField, OwnCancelForm, OwnMoveForm
+from treatments.visits.actions import (
+    ask_for_sooner,
+    cancel_own_visit,
+    confirm_own_visit,
+    move_own_visit,
+    no_longer_sooner,
+)
+from treatments.visits.forms import InstantField, OwnCancelForm, OwnConfirmForm, OwnMoveForm
 from treatments.visits.queries import FreeDay, entry_of, free_days, shown, visit_behind
 from treatments.visits.rules import calendar_text
-from treatments.visits.states import NotOffered, TooLate
+from treatments.visits.states import NotOffered, NotSooner, TooLate
+from treatments.waitlist.queries import waits_sooner
 
 NEXT_FREE = 6
 
@@ -36,6 +44,7 @@ def my_visit(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
     """When and where, what to prepare, and what has become of the visit."""
     visit = _visit(request)
     context = {"shown": shown(visit, timezone.now()), "location": visit.location, "link": request.link}
+    context["waits_sooner"] = waits_sooner(visit)
     return render(request, "treatments/visits/my_visit.html", context)
 
 
@@ -47,6 +56,45 @@ def my_visit_calendar(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
     answer = HttpResponse(text, content_type="text/calendar; charset=utf-8; method=PUBLISH")
     answer["Content-Disposition"] = 'attachment; filename="visit.ics"'
     return answer
+
+
+@require_POST
+@link(LinkScope.VISIT)
+def my_visit_confirm(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
+    """The patient will come; not to a visit that the clinic changed since the page was loaded."""
+    form = OwnConfirmForm(request.POST)
+    if form.is_valid():
+        version = form.cleaned_data["version"]
+        try:
+            confirm_own_visit(
+                appointment=_visit(request), expected_version=version, by=request.actor, at=timezone.now()
+            )
+        except StaleVersion:
+            messages.warning(request, _changed_meanwhile())
+        except IllegalMove:
+            pass  # the page says what has become of it
+        else:
+            messages.success(request, _("Thank you. We expect you."))
+    return redirect("my_visit", ref)
+
+
+@require_POST
+@link(LinkScope.VISIT)
+def my_visit_sooner(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
+    """An earlier time, please; or no longer."""
+    visit, at = _visit(request), timezone.now()
+    try:
+        if request.POST.get("ask") == "no":
+            no_longer_sooner(appointment=visit, by=request.actor, at=at)
+            messages.success(request, _("You keep your time. We will not write about earlier ones."))
+        else:
+            ask_for_sooner(appointment=visit, by=request.actor, at=at)
+            messages.success(request, _("We write to you when an earlier time is free. You keep yours until then."))
+    except NotSooner as refused:
+        messages.warning(request, refused.for_people)
+    except IllegalMove:
+        pass  # an offer was taken at this very moment: the page says what is true now
+    return redirect("my_visit", ref)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 from django.db import IntegrityError, transaction
 
@@ -17,19 +17,22 @@ from clinic.catalogue.models import AppointmentType
 from clinic.premises.models import Location
 from clinic.staff.models import Practitioner
 from clinic.transitions import lock, move
-from patients.messaging.actions import queue_message, withdraw
-from patients.messaging.rules import WantedMessage
-from patients.messaging.states import Channel, Purpose
+from patients.messaging.actions import queue_message, skip_message, withdraw
+from patients.messaging.models import Message
+from patients.messaging.rules import UNDO, WantedMessage
+from patients.messaging.states import Channel, MessageStatus, Purpose
 from patients.registry.models import Patient
 from patients.registry.states import LinkScope
 from treatments.booking.actions import accept_proposal, cancel_appointment, propose_appointment
+from treatments.booking.instead import propose_instead
 from treatments.booking.models import Appointment
 from treatments.booking.rules import clock_label
-from treatments.booking.states import CancelReason
+from treatments.booking.sooner import move_to_held
+from treatments.booking.states import AppointmentStatus, CancelReason
 from treatments.courses.models import Course
 from treatments.waitlist.models import WaitlistEntry, WaitlistOffer
 from treatments.waitlist.queries import hold_of, standing_of
-from treatments.waitlist.rules import ANY_TIME, Hold
+from treatments.waitlist.rules import ANY_TIME, DAYS_AHEAD, Hold
 from treatments.waitlist.states import AlreadyWaiting, EntryStatus, NotOffered, OfferOver, OfferStatus
 
 
@@ -41,6 +44,7 @@ def join_waitlist(
     earliest_on: date,
     latest_on: date,
     course: Course | None = None,
+    sooner_than: Appointment | None = None,
     practitioners: Iterable[Practitioner] = (),
     weekdays: Iterable[int] = (),
     between: tuple[time, time] = ANY_TIME,
@@ -48,7 +52,10 @@ def join_waitlist(
     by: Actor,
     at: datetime,
 ) -> WaitlistEntry:
-    """The patient waits for such a visit. Raises AlreadyWaiting if they do already."""
+    """The patient waits for such a visit, or for an earlier time for the one they have (`sooner_than`).
+
+    Raises AlreadyWaiting if they do already.
+    """
     try:
         with transaction.atomic():
             entry = WaitlistEntry.objects.create(
@@ -56,6 +63,7 @@ def join_waitlist(
                 type=type,
                 location=location,
                 course=course,
+                sooner_than=sooner_than,
                 earliest_on=earliest_on,
                 latest_on=latest_on,
                 weekdays=sorted(set(weekdays)),
@@ -107,6 +115,7 @@ def offer_time(*, entry: WaitlistEntry, by: Actor, at: datetime) -> WaitlistOffe
             course=entry.course,
             practitioner=standing.practitioner,
             starts_at=standing.start.starts_at,
+            in_place_of=entry.sooner_than,
             form_key=uuid.uuid4(),
             by=by,
             at=at,
@@ -116,22 +125,95 @@ def offer_time(*, entry: WaitlistEntry, by: Actor, at: datetime) -> WaitlistOffe
         return _offer(entry, held, hold, by, at)
 
 
-def _offer(entry: WaitlistEntry, held: Appointment, hold: Hold, by: Actor, at: datetime) -> WaitlistOffer:
+@transaction.atomic
+def offer_instead(
+    *,
+    appointment: Appointment,
+    expected_version: int,
+    starts_at: datetime,
+    practitioner: Practitioner,
+    by: Actor,
+    at: datetime,
+) -> WaitlistOffer:
+    """The visit is off, its patient waits for another, and this time is held and offered to them.
+
+    One message says both. Whoever declines, or does not answer, goes on waiting and is offered the next time. Raises
+    NotOffered if there is no time left to ask or another offer runs, else as `propose_instead`.
+    """
+    entry = _entry_instead(appointment, by, at)
+    hold = hold_of(entry, starts_at, at)
+    if hold is None:
+        raise NotOffered("That time is too soon to ask first. Please ring the patient.")
+    held = propose_instead(
+        appointment=appointment,
+        expected_version=expected_version,
+        starts_at=starts_at,
+        practitioner=practitioner,
+        by=by,
+        at=at,
+    )
+    _say_once(appointment, by, at)
+    return _offer(entry, held, hold, by, at, instead_of=appointment)
+
+
+def _entry_instead(appointment: Appointment, by: Actor, at: datetime) -> WaitlistEntry:
+    """Return who waits in place of the visit: the patient's entry for the same thing, or a new one, locked."""
+    same = WaitlistEntry.objects.waiting().filter(
+        patient=appointment.patient, type=appointment.type, course=appointment.course
+    )
+    entry = same.select_for_update(no_key=True).first()
+    if entry is not None:
+        if entry.offers.filter(status=OfferStatus.OPEN).exists():
+            raise NotOffered("Another time is being offered to this patient already.")
+        return entry
+    today = at.astimezone(appointment.location.zone).date()
+    wished = appointment.starts_at.astimezone(appointment.location.zone).date()
+    return join_waitlist(
+        patient=appointment.patient,
+        type=appointment.type,
+        location=appointment.location,
+        course=appointment.course,
+        earliest_on=today,
+        latest_on=max(today, wished) + timedelta(days=DAYS_AHEAD),
+        note="In place of a visit that could not be.",
+        by=by,
+        at=at,
+    )
+
+
+def _say_once(appointment: Appointment, by: Actor, at: datetime) -> None:
+    """The offer says that the visit is off: no second message does."""
+    notices = Message.objects.filter(
+        about=appointment.about, template="cancelled", status__in=[MessageStatus.PLANNED, MessageStatus.HELD]
+    )
+    for notice in notices:
+        skip_message(message=notice, reason="The offer of another time says so.", by=by, at=at)
+
+
+def _offer(
+    entry: WaitlistEntry,
+    held: Appointment,
+    hold: Hold,
+    by: Actor,
+    at: datetime,
+    *,
+    instead_of: Appointment | None = None,
+) -> WaitlistOffer:
     offer = WaitlistOffer.objects.create(
         entry=entry, appointment=held, offered_at=at, told_at=hold.told_at, ends_at=hold.ends_at
     )
     record(action="waitlist.offered", subject=offer, by=by, at=at, starts_at=held.starts_at, ends_at=hold.ends_at)
-    local = held.starts_at.astimezone(entry.location.zone)
-    when = f"{local:%A} {local.day} {local:%B}, {clock_label(held.starts_at, entry.location.zone)}"
+    context = {"when_local": _when(held), "where": entry.location.address}
     wanted = WantedMessage(
         step="waitlist_offer",
         purpose=Purpose.VISIT,
         channel=Channel.SMS,
-        template="waitlist_offer",
-        context={"when_local": when, "where": entry.location.address},
-        due_at=hold.told_at,
+        template="new_time" if instead_of else "waitlist_offer",
+        context=context | ({"old_when": _when(instead_of)} if instead_of else {}),
+        # Nobody is told of a change within the minutes in which it can be taken back.
+        due_at=max(hold.told_at, at + UNDO) if instead_of else hold.told_at,
         not_after=hold.ends_at,
-        important=False,
+        important=instead_of is not None,
         link_scope=LinkScope.OFFER,
         link_about=offer.about,
     )
@@ -139,8 +221,13 @@ def _offer(entry: WaitlistEntry, held: Appointment, hold: Hold, by: Actor, at: d
     return offer
 
 
+def _when(visit: Appointment) -> str:
+    local = visit.starts_at.astimezone(visit.location.zone)
+    return f"{local:%A} {local.day} {local:%B}, {clock_label(visit.starts_at, visit.location.zone)}"
+
+
 def accept_offer(*, offer: WaitlistOffer, by: Actor, at: datetime) -> Appointment:
-    """The held time is the patient's visit and they no longer wait.
+    """The held time is the patient's visit and they no longer wait; a visit they had for it has moved there.
 
     Raises OfferOver if it was answered already or its time is over; if a gate has shut since, the offer is withdrawn
     and the gate's own refusal raised.
@@ -159,7 +246,10 @@ def _accept(offer: WaitlistOffer, by: Actor, at: datetime) -> Appointment:
     entry, fresh = lock(offer.entry), lock(offer)
     if fresh.status != OfferStatus.OPEN or at >= fresh.ends_at:
         raise OfferOver
-    visit = accept_proposal(appointment=fresh.appointment, by=by, at=at)
+    if entry.sooner_than is not None:
+        visit = move_to_held(appointment=entry.sooner_than, held=fresh.appointment, by=by, at=at)
+    else:
+        visit = accept_proposal(appointment=fresh.appointment, by=by, at=at)
     move(fresh, OfferStatus.ACCEPTED, by=by, at=at, answered_at=at)
     move(entry, EntryStatus.PLACED, by=by, at=at)
     withdraw(about=fresh.about, reason="The time was taken.", by=by, at=at)
@@ -201,6 +291,9 @@ def sweep_waitlist(*, by: Actor, at: datetime) -> tuple[int, int]:
         end_offer(offer=offer, to=OfferStatus.EXPIRED, by=by, at=at)
         for offer in WaitlistOffer.objects.filter(status=OfferStatus.OPEN, ends_at__lte=at).order_by("ends_at", "id")
     )
+    over = WaitlistEntry.objects.waiting().exclude(sooner_than=None)
+    for entry in over.exclude(sooner_than__status=AppointmentStatus.BOOKED):
+        leave_waitlist(entry=entry, reason="The visit that was to be earlier is no longer booked.", by=by, at=at)
     made = 0
     for entry in WaitlistEntry.objects.waiting().exclude(offers__status=OfferStatus.OPEN):
         try:

@@ -34,6 +34,13 @@ class WaitlistEntry(models.Model):
     type = models.ForeignKey(AppointmentType, on_delete=models.PROTECT, related_name="+")
     course = models.ForeignKey(Course, on_delete=models.PROTECT, null=True, related_name="+")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    sooner_than = models.ForeignKey(
+        Appointment,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The visit that goes to the offered time, for somebody who has one and would come earlier.",
+    )
     practitioners = models.ManyToManyField(Practitioner, related_name="+", blank=True)
     weekdays = models.JSONField(default=list, help_text="0 = Monday; none means any day.")
     not_before = models.TimeField(default=ANY_TIME[0])

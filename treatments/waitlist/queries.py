@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Refused
 from clinic.catalogue.states import VisitKind
+from clinic.premises.models import Location
 from clinic.staff.models import Practitioner
 from patients.candidacy.queries import decision_in_force
 from patients.candidacy.states import ALLOWING
 from patients.consent.states import ConsentStatus
 from patients.messaging.rules import UNDO, quiet_until
+from patients.registry.models import Patient
+from treatments.booking.gates import refusals
 from treatments.booking.models import Appointment
 from treatments.booking.offers import late_precare
 from treatments.booking.queries import devices_for, free_times, practitioners_at
-from treatments.booking.rules import Start, refusals
+from treatments.booking.rules import Start, lead_reason, prepared_from
 from treatments.booking.standing import Wish, facts_of
+from treatments.booking.states import AppointmentStatus
 from treatments.courses.queries import consent_for, earliest_next
 from treatments.courses.rules import say
 from treatments.courses.states import CourseStatus
 from treatments.waitlist.models import WaitlistEntry, WaitlistOffer
-from treatments.waitlist.rules import Hold, hold_for, overlaps, window
+from treatments.waitlist.rules import HOLD, Hold, hold_for, overlaps, window
 from treatments.waitlist.states import OfferStatus
 
 # After so many free times that a gate refused, the next sweep looks again.
 MOST_TRIED = 8
+NO_TIME_LEFT = "No time is left to prepare:"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ def standing_of(entry: WaitlistEntry, at: datetime) -> Standing:
     modality = entry.course.modality if entry.course else ""
     earliest_on, why = earliest_next(entry.patient, modality) if _is_treatment(entry) else (None, "")
     today = at.astimezone(entry.location.zone).date()
+    lead = entry.type.lead_days
+    if lead:
+        prepared = first_prepared(entry, at)
+        if earliest_on is None or earliest_on < prepared:
+            earliest_on, why = prepared, lead_reason(lead)
     days = window(entry.wishes, today, earliest_on)
     if days is None:
         if earliest_on is not None and earliest_on > today:
@@ -66,20 +76,28 @@ def standing_of(entry: WaitlistEntry, at: datetime) -> Standing:
     if not people:
         return Standing(reasons=("Nobody of those wished for may treat this here.",))
     refused: list[str] = []
-    too_soon = False
+    too_soon, late, late_day = False, "", None
     for start in _suiting(entry, people, modality, days, at):
-        if hold_of(entry, start.starts_at, at) is None:
+        hold = hold_of(entry, start.starts_at, at)
+        if hold is None:
             too_soon = True
             continue
-        against = against_offering(entry, start, people[start.practitioner_id], at)
+        day = start.starts_at.astimezone(entry.location.zone).date()
+        if day == late_day:
+            continue  # what there is no time for in the morning there is none for in the afternoon
+        against = against_offering(entry, start, people[start.practitioner_id], at, hold)
         if not against:
             return Standing(start=start, practitioner=people[start.practitioner_id])
+        if against.startswith(NO_TIME_LEFT):
+            late, late_day = late or against, day
+            continue
         refused.append(against)
         if len(refused) == MOST_TRIED:
             break
-    if not refused and too_soon:
+    if not (refused or late) and too_soon:
         refused.append("The free time is too soon to ask first.")
-    return Standing(reasons=(refused[0],)) if refused else Standing()
+    reason = refused[0] if refused else late
+    return Standing(reasons=(reason,)) if reason else Standing()
 
 
 def wished_people(entry: WaitlistEntry) -> list[Practitioner]:
@@ -89,12 +107,17 @@ def wished_people(entry: WaitlistEntry) -> list[Practitioner]:
     return [each for each in here if not wished or each.pk in wished]
 
 
-def against_offering(entry: WaitlistEntry, start: Start, practitioner: Practitioner, at: datetime) -> str:
-    """Return why this very time cannot be offered to the person, in a sentence; empty when it can."""
+def against_offering(entry: WaitlistEntry, start: Start, practitioner: Practitioner, at: datetime, hold: Hold) -> str:
+    """Return why this very time cannot be offered to the person, in a sentence; empty when it can.
+
+    The gates are asked for the end of the hold: what may be taken until then must not be too late by then.
+    """
     wish = wish_of(entry, practitioner, start.starts_at)
-    found: Sequence[Refused] = refusals(facts_of(wish, (), at))
+    found: Sequence[Refused] = refusals(facts_of(wish, (), hold.ends_at))
     if found:
         return found[0].for_people
+    if entry.type.lead_days is not None:
+        return ""  # the clinic has said how long ahead is enough
     # A visit that is not saved: what would have to be told at once, were it booked now.
     visit = Appointment(
         patient=entry.patient,
@@ -107,18 +130,35 @@ def against_offering(entry: WaitlistEntry, start: Start, practitioner: Practitio
         booked_at=at,
     )
     late = late_precare(visit) if entry.course else []
-    return f"No time is left to prepare: {late[0]}." if late else ""
+    return f"{NO_TIME_LEFT} {late[0]}." if late else ""
 
 
 def wish_of(entry: WaitlistEntry, practitioner: Practitioner, starts_at: datetime) -> Wish:
     """Return the visit that the person waits for, at a time with somebody."""
-    return Wish(entry.patient, entry.type, entry.location, practitioner, starts_at, course=entry.course)
+    return Wish(
+        entry.patient,
+        entry.type,
+        entry.location,
+        practitioner,
+        starts_at,
+        course=entry.course,
+        leaving_out=entry.sooner_than_id,
+    )
 
 
 def hold_of(entry: WaitlistEntry, starts_at: datetime, at: datetime) -> Hold | None:
     """Return how long the time would be held, counted from when the person may be written to."""
-    zone = ZoneInfo(entry.patient.time_zone or entry.location.time_zone)
-    return hold_for(starts_at, readable_at=quiet_until(at, zone) or at)
+    return hold_for(starts_at, readable_at=quiet_until(at, _zone(entry)) or at)
+
+
+def first_prepared(entry: WaitlistEntry, at: datetime) -> date:
+    """Return the first day that leaves time to prepare to whoever accepts at the last moment of an offer made now."""
+    asked_until = (quiet_until(at, _zone(entry)) or at) + HOLD
+    return prepared_from(asked_until.astimezone(entry.location.zone).date(), entry.type.lead_days)
+
+
+def _zone(entry: WaitlistEntry) -> ZoneInfo:
+    return ZoneInfo(entry.patient.time_zone or entry.location.time_zone)
 
 
 def _is_treatment(entry: WaitlistEntry) -> bool:
@@ -130,6 +170,8 @@ def _not_ready(entry: WaitlistEntry) -> Iterator[str]:
     patient, course = entry.patient, entry.course
     if patient.died_on or patient.do_not_contact:
         yield "The patient is not to be contacted."
+    if entry.sooner_than is not None and entry.sooner_than.status != AppointmentStatus.BOOKED:
+        yield "The visit that was to be earlier is no longer booked."
     if course is None:
         return
     if course.status != CourseStatus.ACTIVE:
@@ -167,6 +209,7 @@ def _suiting(
         ends_at = start.starts_at + minutes
         if (
             entry.wishes.suit(start.starts_at, zone)
+            and (entry.sooner_than is None or ends_at <= entry.sooner_than.starts_at)
             and not overlaps(start.starts_at, ends_at, before)
             and not overlaps(start.starts_at, ends_at, moving)
         ):
@@ -187,3 +230,14 @@ def _may_move_back(entry: WaitlistEntry, at: datetime) -> list[tuple[datetime, d
         was = datetime.fromisoformat(str(event.detail["was"]))
         found.append((was, was + lengths[event.subject_id]))
     return found
+
+
+def waits_sooner(visit: Appointment) -> WaitlistEntry | None:
+    """Return the entry by which the visit's patient waits for an earlier time for it; None if they do not."""
+    return WaitlistEntry.objects.waiting().filter(sooner_than=visit).first()
+
+
+def booked_visits(patient: Patient, location: Location, at: datetime) -> list[Appointment]:
+    """Return the visits the patient has here, the soonest first: somebody may wait for an earlier time for one."""
+    rows = patient.appointments.filter(location=location, status=AppointmentStatus.BOOKED, starts_at__gt=at)
+    return list(rows.select_related("type", "course", "location").order_by("starts_at"))

@@ -36,7 +36,9 @@ def waitlist(request: StaffRequest) -> HttpResponse:
     entries = WaitlistEntry.objects.none()
     if request.location is not None:
         entries = WaitlistEntry.objects.waiting().filter(location=request.location)
-        entries = entries.select_related("patient", "type", "course", "location").prefetch_related("practitioners")
+        entries = entries.select_related("patient", "type", "course", "location", "sooner_than").prefetch_related(
+            "practitioners"
+        )
     found = find_patients(request.user, text, "") if text.strip() else None
     lines = [(entry, standing_of(entry, at)) for entry in entries]
     return render(request, "treatments/waitlist/waitlist.html", {"lines": lines, "found": found, "q": text})
@@ -50,7 +52,7 @@ def waitlist_join(request: StaffRequest, ref: UUID) -> HttpResponse:
     at, location = timezone.now(), request.location or patient.location
     today = at.astimezone(location.zone).date()
     initial = {"earliest_on": today, "latest_on": today + timedelta(days=28)}
-    form = JoinForm(request.POST or None, initial=initial, patient=patient, location=location, today=today)
+    form = JoinForm(request.POST or None, initial=initial, patient=patient, location=location, at=at)
     if request.method == "POST" and form.is_valid():
         facts = form.cleaned_data
         purpose = form.purposes[facts["what"]]
@@ -59,6 +61,7 @@ def waitlist_join(request: StaffRequest, ref: UUID) -> HttpResponse:
                 patient=patient,
                 type=purpose.type,
                 course=purpose.course,
+                sooner_than=facts["sooner_than"],
                 location=location,
                 earliest_on=facts["earliest_on"],
                 latest_on=facts["latest_on"],
@@ -136,7 +139,9 @@ def my_offer(request: LinkRequest, ref: UUID) -> HttpResponse:
 def _offered(request: LinkRequest) -> WaitlistOffer:
     kind, _colon, ref = request.link.about.partition(":")
     rows = WaitlistOffer.objects.filter(entry__patient=request.link.patient)
-    rows = rows.select_related("entry__location", "entry__patient", "appointment__practitioner", "appointment__type")
+    rows = rows.select_related(
+        "entry__location", "entry__sooner_than", "entry__patient", "appointment__practitioner", "appointment__type"
+    )
     try:
         found = rows.filter(ref=UUID(ref)).first() if kind == "offer" else None
     except ValueError:

@@ -64,4 +64,4 @@ def test_loading_knowledge_twice_changes_nothing():
     call_command("load_knowledge", verbosity=0)
 
     assert set(RulePack.objects.values_list("kind", "name", "version", "status", "sha256")) == before
-    assert {kind for kind, *_ in before} == {"questionnaire", "candidacy", "care", "triage", "sessions"}
+    assert {kind for kind, *_ in before} == {"questionnaire", "candidacy", "care", "triage", "sessions", "letter"}

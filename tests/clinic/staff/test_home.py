@@ -7,6 +7,7 @@ from clinic.staff.states import Role
 from tests.factories.people import make_location, make_user
 
 
+@pytest.mark.django_db
 def test_a_visitor_may_ask_about_treatment_or_sign_in(client):
     page = client.get("/").content.decode()
 
@@ -28,6 +29,7 @@ def test_the_process_says_it_is_alive_and_nothing_else(client):
     assert (answer.status_code, answer.content) == (200, b"alive\n")
 
 
+@pytest.mark.django_db
 def test_the_security_policy_allows_no_inline_script_or_style(client):
     policy = client.get("/")["Content-Security-Policy"]
 

@@ -1,5 +1,6 @@
 """Every answer an SMTP server may give, in real conversations with one."""
 
+import socket
 import threading
 
 import pytest
@@ -11,9 +12,9 @@ from tests.factories.smtp import DROP, SILENCE, SmtpServer, self_signed
 LETTER = b"Subject: hello\r\n\r\nA line.\r\n.hidden dot\r\n.\r\nlast"
 
 
-@pytest.fixture
-def server():
-    with SmtpServer() as running:
+@pytest.fixture(params=[False, True], ids=["one by one", "pipelined"])
+def server(request):
+    with SmtpServer(pipelining=request.param) as running:
         yield running
 
 
@@ -24,8 +25,8 @@ def line(server):
     line.close()
 
 
-def send(line, to="ana@mail.example"):
-    return line.send(sender="hello@clinic.example", to=to, message_bytes=LETTER)
+def send(line, to="ana@mail.example", then=""):
+    return line.send(sender="hello@clinic.example", to=to, message_bytes=LETTER, then=then)
 
 
 def test_a_letter_arrives_whole_with_its_dots_and_its_last_line(server, line):
@@ -78,6 +79,89 @@ def test_each_answer_means_one_of_four_things_and_the_next_letter_goes(server, l
         assert receipt.answer == answer
 
 
+WHO = [f"p{number}@mail.example" for number in range(4)]
+
+
+def send_in_a_row(line, who=WHO):
+    return [type(send(line, to, then)) for to, then in zip(who, [*who[1:], ""], strict=True)]
+
+
+def test_letters_in_a_row_arrive_each_with_its_own_reader_over_one_connection(server, line):
+    assert send_in_a_row(line) == [Sent] * 4
+
+    assert [letter.to for letter in server.letters] == WHO
+    assert {letter.raw for letter in server.letters} == {LETTER + b"\r\n"}
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(("stage", "answer", "meaning"), ANSWERS)
+def test_in_a_row_each_answer_is_said_of_its_own_letter_and_no_other(server, line, stage, answer, meaning):
+    send(line)
+    # As above, a line that is cut before the letter left is tried once more on a new one. The first letter goes.
+    server.say(stage, "", answer, *([answer] if meaning is Retry and answer in {DROP, SILENCE} else []))
+
+    assert send_in_a_row(line) == [Sent, meaning, Sent, Sent]
+    assert [letter.to for letter in server.letters[1:]] == [WHO[0], *WHO[2:]]
+
+
+def test_a_letter_that_was_announced_and_does_not_come_is_not_sent_and_the_next_one_is(server, line):
+    send(line, WHO[0], then=WHO[1])
+
+    assert send(line, WHO[2]) == Sent("Taken as 42")
+    assert [letter.to for letter in server.taken] == [WHO[0], WHO[2]]
+
+
+@pytest.mark.parametrize("then", ["", "ana", "a@b>\r\nRCPT TO:<eve@x.example", "bea.núñez@m.example"])
+def test_nobody_is_announced_who_could_say_something_else(server, line, then):
+    assert send(line, WHO[0], then=then) == Sent("Taken as 42")
+    assert [type(send(line, to)) for to in WHO[1:]] == [Sent] * 3
+
+    assert server.connections == 1
+
+
+def test_a_reader_who_is_refused_in_a_pipeline_gets_nothing_and_the_line_stays_in_step():
+    with SmtpServer(pipelining=True) as server:
+        line = Smtp("127.0.0.1", server.port, timeout=5)
+        server.say("RCPT", "550 5.1.1 no such user", "450 4.2.1 greylisted")
+
+        assert [type(send(line, f"{who}@mail.example")) for who in ("ana", "bea", "cleo")] == [Failed, Retry, Sent]
+        assert [letter.to for letter in server.letters] == ["cleo@mail.example"]
+        assert server.connections == 1
+        line.close()
+
+
+def test_a_server_that_waits_for_a_letter_to_nobody_gets_an_empty_one():
+    """Some say 354 though they took no reader; whatever they say then, it is the refusal that counts."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        heard = threading.Thread(target=_says_go_on_to_everything, args=(door,))
+        heard.start()
+        line = Smtp("127.0.0.1", door.getsockname()[1], timeout=5)
+
+        assert send(line) == Failed("550 5.1.1 no such user")
+        assert send(line) == Failed("550 5.1.1 no such user")
+        line.close()
+        heard.join()
+
+
+def _says_go_on_to_everything(door):
+    line, _ = door.accept()
+    with line, line.makefile("rwb") as talk:
+        talk.write(b"220 odd\r\n")
+        talk.flush()
+        in_letter = False
+        for command in talk:
+            word = command[:4].strip().upper()
+            if in_letter:
+                in_letter = word != b"."
+                answers = b"" if in_letter else b"554 no valid recipients\r\n"
+            else:
+                answers = {b"EHLO": b"250-odd\r\n250 PIPELINING\r\n", b"RCPT": b"550 5.1.1 no such user\r\n",
+                           b"DATA": b"354 go on\r\n"}.get(word, b"250 OK\r\n")  # fmt: skip
+                in_letter = word == b"DATA"
+            talk.write(answers)
+            talk.flush()
+
+
 def test_only_faults_of_the_server_itself_stop_the_others(server, line):
     server.say("RCPT", "450 4.2.1 greylisted")
     assert send(line).gateway_down is False
@@ -122,7 +206,7 @@ def test_an_address_that_could_say_something_else_never_reaches_the_server(serve
 
 def test_the_interrupted_line_is_not_used_again(server, line, monkeypatch):
     send(line)
-    monkeypatch.setattr(line, "_verdict", lambda _line: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(line, "_verdict", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         send(line)
     monkeypatch.undo()

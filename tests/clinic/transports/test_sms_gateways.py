@@ -100,7 +100,7 @@ def test_what_each_status_means(server, request, name, said, meant):
 def test_what_says_something_about_the_person_is_for_good(server, request, name, body, meant):
     server.say(Say(400, body))
 
-    assert send(request.getfixturevalue(name)) == Failed(meant)
+    assert send(request.getfixturevalue(name)) == Failed(meant, opted_out=meant == OPTED_OUT)
 
 
 def test_a_sender_that_is_not_ours_is_no_patients_fault(server, twilio):
@@ -189,13 +189,13 @@ def test_texts_never_travel_in_the_clear(url):
 def test_a_fork_opens_connections_of_its_own(server, plain, monkeypatch):
     send(plain)
     mine = os.getpid()
-    pool = web._pool()
+    (pool,) = web._kept[1].values()
     monkeypatch.setattr(web.os, "getpid", lambda: mine + 1)
 
     assert send(plain, key="m-2") == Sent("SM2")
     assert server.connections == 2
     web.close_connections()
-    pool.clear()
+    pool.close()
 
 
 def test_the_settings_name_the_gateway(settings, server):

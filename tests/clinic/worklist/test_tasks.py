@@ -1,5 +1,6 @@
 """Tasks: who sees them, who takes them, how they end."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -23,7 +24,7 @@ from clinic.worklist.actions import (
 )
 from clinic.worklist.models import Task
 from clinic.worklist.queries import tasks_done, tasks_to_do
-from clinic.worklist.states import TaskStatus
+from clinic.worklist.states import ENDS_WITH_ITS_WORK, WAYS, TaskStatus
 from tests.factories.people import NOW, actor, make_location, make_user
 
 pytestmark = pytest.mark.django_db
@@ -226,3 +227,42 @@ def _queries_of(client, url):
     with CaptureQueriesContext(connection) as captured:
         client.get(url)
     return len(captured)
+
+
+def test_a_task_leads_to_where_its_work_is_done_and_only_whom_may_go_there(client, place, desk):
+    ref = uuid.uuid4()
+    seen = {}
+    for role in (Role.FRONT_DESK, Role.CLINICIAN):
+        client.force_login(make_user(f"Somebody {role.value}", role, location=place))
+        for kind in WAYS:
+            task = task_for(place, key=f"{role}:{kind}", role=role, about=f"{kind}:{ref}")
+            seen[role, kind] = client.get(reverse("task", args=[task.ref])).context["address"]
+
+    assert seen[Role.CLINICIAN, "decision"] == reverse("decision", args=[ref])
+    assert seen[Role.CLINICIAN, "escalation"] == reverse("alarm", args=[ref])
+    assert seen[Role.FRONT_DESK, "appointment"] == reverse("appointment", args=[ref])
+    assert seen[Role.FRONT_DESK, "decision"] == seen[Role.FRONT_DESK, "escalation"] == ""
+
+
+@pytest.mark.parametrize("about", ["", "checkin:1", "course:1"])
+def test_a_task_about_nothing_with_a_page_has_no_way(client, place, desk, about):
+    client.force_login(desk)
+
+    page = client.get(reverse("task", args=[task_for(place, about=about).ref]))
+
+    assert (page.status_code, page.context["way"]) == (200, None)
+
+
+@pytest.mark.parametrize("kind", sorted(ENDS_WITH_ITS_WORK))
+def test_what_ends_with_its_work_is_not_ticked_off_by_hand(client, place, desk, kind):
+    client.force_login(desk)
+    task = task_for(place, kind=kind)
+
+    page = client.get(reverse("task", args=[task.ref])).content.decode()
+    answer = client.post(reverse("task", args=[task.ref]), {"outcome": "I have looked at it."})
+
+    task.refresh_from_db()
+    assert "What came of it?" not in page
+    assert "done here by itself" in page
+    assert (answer.status_code, task.status) == (422, TaskStatus.REQUESTED)
+    assert finish_task(task=task, outcome="The work was done.", by=actor(desk), at=NOW).status == TaskStatus.COMPLETED

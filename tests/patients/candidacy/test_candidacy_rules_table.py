@@ -34,6 +34,8 @@ def everywhere(effect):
     return each(effect, effect, effect, effect)
 
 
+SELF_SCORED = {"fst_confirmed": None, "fst_q1": 4, "fst_q2": 4, "fst_q3": 4}
+
 # rule, changed answers, effect on AFL, NAFL, PICO and FULL (None: silent; a set: several)
 TABLE = [
     ("R01", {"age_years": 17}, everywhere(NR)),
@@ -67,6 +69,11 @@ TABLE = [
     ("R10", {"sun_exposure_last": ago(27), "fst_confirmed": "4"}, each(D, D, D, RV)),
     ("R10", {"sun_exposure_last": ago(28), "fst_confirmed": "6"}, each(D, None, None, RV)),
     ("R10", {"sun_exposure_last": ago(27), "fst_confirmed": "3"}, each(D, None, D, RV)),
+    # Dark skin by the self-score alone, 18 and 17 points, and against a clinician who saw type II.
+    ("R10", {"sun_exposure_last": ago(27), **SELF_SCORED, "fst_q4": 2}, each(D, D, D, RV)),
+    ("R10", {"sun_exposure_last": ago(28), **SELF_SCORED, "fst_q4": 2}, each(D, None, None, RV)),
+    ("R10", {"sun_exposure_last": ago(27), **SELF_SCORED, "fst_q4": 1}, each(D, None, D, RV)),
+    ("R10", {"sun_exposure_last": ago(27), **SELF_SCORED, "fst_q4": 2, "fst_confirmed": "2"}, each(D, None, D, RV)),
     ("R10", {"tan_present": "tanned"}, each(D, D, D, RV)),
     ("R10", {"tan_present": "tanned", "sun_exposure_last": ago(60)}, everywhere(None)),
     ("R11", {"self_tanner_last": ago(13)}, each(I, I, D, I)),
@@ -120,6 +127,8 @@ TABLE = [
     ("R27", {"active_acne": "nodulocystic"}, everywhere(D)),
     ("R28", {"fst_confirmed": "3"}, everywhere(None)),
     ("R28", {"fst_confirmed": "4"}, each(RV, {RV, T}, {RV, T}, RV)),
+    ("R28", {"fst_confirmed": 4}, each(RV, {RV, T}, {RV, T}, RV)),
+    ("R28", {"fst_confirmed": 3}, everywhere(None)),
     ("R28", {"fst_confirmed": "5"}, each(NR, {RV, T}, {RV, T}, RV)),
     ("R28", {"fst_confirmed": "6"}, each(NR, {RV, T}, {RV, T}, RV)),
     ("R28", {"fst_confirmed": None, "fst_q1": 4, "fst_q2": 4, "fst_q3": 4, "fst_q4": 2}, everywhere(RV)),  # 18
@@ -182,7 +191,10 @@ TABLE = [
     ("R45", {"peel_last": ago(183), "peel_depth": "medium_deep"}, everywhere(None)),
     ("R46", {"laser_last": ago(27), "laser_last_kind": "nafl"}, each(D, D, D, RV)),
     ("R46", {"laser_last": ago(28), "laser_last_kind": "pico"}, each(D, None, None, RV)),
+    ("R46", {"laser_last": ago(27), "laser_last_kind": "other"}, each(D, D, D, RV)),
+    ("R46", {"laser_last": ago(28), "laser_last_kind": "other"}, each(D, None, None, RV)),
     ("R46", {"laser_last": ago(55), "laser_last_kind": "other"}, each(D, None, None, RV)),
+    ("R46", {"laser_last": ago(56), "laser_last_kind": "other"}, everywhere(None)),
     ("R46", {"laser_last": ago(56), "laser_last_kind": "nafl"}, everywhere(None)),
     ("R46", {"laser_last": ago(55), "laser_last_kind": "afl"}, everywhere(D)),
     ("R46", {"laser_last": ago(56), "laser_last_kind": "afl"}, everywhere(None)),

@@ -1,11 +1,15 @@
 """Deciding: who may, what each kind needs, what it does, and how it is taken back."""
 
 import json
+import re
 from datetime import date, timedelta
+from functools import partial
 from threading import Barrier, Thread
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.urls import reverse
 
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor
@@ -13,12 +17,13 @@ from clinic.staff.models import Authorisation
 from clinic.transitions import IllegalMove
 from clinic.worklist.actions import OutcomeMissing, finish_task
 from clinic.worklist.models import Task
-from patients.candidacy import actions
+from patients.candidacy import work
 from patients.candidacy.actions import cosign, decide, screen_response, settle_condition, withdraw_decision
 from patients.candidacy.models import CandidacyDecision, Flag
 from patients.candidacy.queries import decision_in_force, decision_tasks, open_flags, review_queue
 from patients.candidacy.states import (
     AlreadyDecided,
+    AlreadyTakenBack,
     ConditionMissing,
     ConditionsNotMeant,
     ConditionUnclear,
@@ -336,7 +341,7 @@ def test_who_decides_second_without_having_seen_the_first_is_refused(ana, bo, no
     with pytest.raises(AlreadyDecided) as refused:
         decided(screening, noor)
 
-    assert "Bo Lindqvist has already decided “Decline”" in refused.value.for_people
+    assert "Bo Lindqvist decided “Decline” on 23 November 2026 at 11:00." in refused.value.for_people
     assert decision_in_force(ana, "nafl_1550") == first
 
 
@@ -350,6 +355,16 @@ def test_who_has_seen_the_first_decision_may_replace_it(ana, bo, noor):
     assert (first.status, second.status) == ("superseded", "in_force")
     assert todo(first) == [("candidacy.antiviral_decision", "clinician", True, "cancelled")]
     assert open_flags(ana, "afl_co2") == []
+    assert {flag.closed_by for flag in screening.flags.all()} == {second}
+
+
+def test_what_a_replacing_decision_settled_stays_settled_when_the_answers_are_screened_again(ana, bo, noor):
+    screening = make_screening(ana, wax_last=ago(3))
+    decided(screening, noor, replaces=decided(screening, bo, "decline"))
+
+    make_screening(ana, at=LATER, wax_last=ago(3), smoking="current")
+
+    assert [flag.rule for flag in open_flags(ana, "nafl_1550")] == []
 
 
 def test_a_decision_on_a_newer_screening_takes_the_place_of_the_older_one(ana, bo, noor):
@@ -370,7 +385,7 @@ def test_a_failure_in_the_last_write_leaves_nothing(ana, bo, monkeypatch):
     def fail(**kwargs):
         raise RuntimeError("no messages today")
 
-    monkeypatch.setattr(actions, "queue_message", fail)
+    monkeypatch.setattr(work, "queue_message", fail)
     with pytest.raises(RuntimeError):
         decided(screening, bo)
 
@@ -476,8 +491,32 @@ def test_taking_back_says_why_and_happens_once(ana, bo):
     with pytest.raises(ReasonMissing):
         withdraw_decision(decision=decision, reason=" ", by=actor(bo), at=LATER)
     withdraw_decision(decision=decision, reason="A slip of the hand.", by=actor(bo), at=LATER)
-    with pytest.raises(IllegalMove):
-        withdraw_decision(decision=decision, reason="Again.", by=actor(bo), at=LATER)
+    assert CandidacyDecision.objects.get().withdrawn_by == "Bo Lindqvist"
+    with pytest.raises(AlreadyTakenBack) as refused:
+        withdraw_decision(decision=decision, reason="Again.", by=actor(bo), at=LATER + timedelta(days=1))
+    assert refused.value.for_people.startswith("Bo Lindqvist took this decision back on 23 November 2026 at 11:00.")
+
+
+def test_a_decision_already_replaced_is_not_taken_back_and_names_the_newer_one(ana, bo, noor):
+    screening = make_screening(ana)
+    first = decided(screening, bo)
+    second = decided(screening, noor, "decline", replaces=first, at=LATER + timedelta(minutes=42))
+
+    with pytest.raises(AlreadyDecided) as refused:
+        withdraw_decision(decision=first, reason="A slip.", by=actor(bo), at=LATER + timedelta(hours=1))
+
+    assert "Noor Haddad decided “Decline” on 23 November 2026 at 11:42." in refused.value.for_people
+    assert decision_in_force(ana, "nafl_1550") == second
+
+
+def test_the_second_to_decide_reads_the_time_on_the_clock_of_the_patients_clinic(noor, bo):
+    athens = make_location("Athens", "Europe/Athens")
+    eva = make_patient(athens, "Eva", email="eva@mail.example")
+    screening = make_screening(eva)
+    decided(screening, bo, "decline")
+
+    with pytest.raises(AlreadyDecided, match="on 23 November 2026 at 13:00"):
+        decided(screening, noor)
 
 
 def test_taking_back_is_for_who_may_decide(ana, bo, location):
@@ -617,7 +656,7 @@ def test_of_two_clinicians_who_decide_at_once_one_wins_and_the_other_is_told(loc
         won = [each for each in results if isinstance(each, CandidacyDecision)]
         lost = [each for each in results if isinstance(each, AlreadyDecided)]
         assert (len(won), len(lost)) == (1, 1), results
-        assert won[0].decided_by.name in lost[0].for_people
+        assert f"{won[0].decided_by.name} decided “{won[0].get_kind_display()}” on 23 November" in lost[0].for_people
         assert CandidacyDecision.objects.get(patient=patient) == won[0]
         assert AuditEvent.objects.filter(action="candidacy.decided", patient_ref=patient.ref).count() == 1
 
@@ -638,6 +677,85 @@ def test_a_decision_and_a_new_screening_at_once_never_leave_an_old_decision_on_n
 
         assert all(not isinstance(each, Exception) or isinstance(each, ScreeningReplaced) for each in results), results
         assert "R10" in [flag.rule for flag in open_flags(patient, "nafl_1550")]
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_taking_back_and_replacing_at_once_leave_the_newer_decision_in_force_and_all_its_flags_closed(
+    location, bo, noor
+):
+    for number in range(8):
+        patient = make_patient(location, given_name=f"P{number}", email=f"p{number}@mail.example")
+        screening = make_screening(patient, "afl_co2", wax_last=ago(3))
+        first = decided(screening, bo)
+
+        taken, newer = at_once(
+            lambda d=first: withdraw_decision(decision=d, reason="A slip of the hand.", by=actor(bo), at=LATER),
+            lambda s=screening, d=first: decided(s, noor, replaces=d),
+        )
+
+        assert isinstance(newer, CandidacyDecision), newer
+        assert isinstance(taken, (CandidacyDecision, AlreadyDecided)), taken
+        if isinstance(taken, AlreadyDecided):
+            assert "Noor Haddad decided “Proceed”" in taken.for_people
+        assert decision_in_force(patient, "afl_co2") == newer
+        assert {flag.closed_by for flag in screening.flags.all()} == {newer}
+        assert [task.status for task in decision_tasks(first)] == ["cancelled"]
+        assert [task.status for task in decision_tasks(newer)] == ["requested"]
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_taking_back_while_another_decides_unseeing_never_closes_flags_without_a_decision(location, bo, noor):
+    for number in range(8):
+        patient = make_patient(location, given_name=f"P{number}", email=f"p{number}@mail.example")
+        screening = make_screening(patient, "afl_co2", wax_last=ago(3))
+        first = decided(screening, bo)
+
+        taken, second = at_once(
+            lambda d=first: withdraw_decision(decision=d, reason="A slip of the hand.", by=actor(bo), at=LATER),
+            lambda s=screening: decided(s, noor, "decline"),
+        )
+
+        assert isinstance(taken, CandidacyDecision), taken
+        assert isinstance(second, (CandidacyDecision, AlreadyDecided)), second
+        stands = second if isinstance(second, CandidacyDecision) else None
+        assert decision_in_force(patient, "afl_co2") == stands
+        assert {flag.closed_by for flag in screening.flags.all()} == {stands}
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_two_clinicians_who_send_the_page_at_once_one_is_in_force_and_the_other_keeps_every_word(
+    location, bo, noor, settings
+):
+    settings.MFA_COMPULSORY = False
+    typed = {
+        bo: {"kind": "proceed_with_conditions", "reason": "The aim and the skin fit.", "own_1": "Ring the specialist"},
+        noor: {"kind": "decline", "reason": "The skin is not calm enough for me."},
+    }
+    for number in range(4):
+        patient = make_patient(location, given_name=f"P{number}", email=f"p{number}@mail.example")
+        url = reverse("screening_decide", args=[make_screening(patient, "afl_co2", wax_last=ago(3)).ref])
+        sends = []
+        for user, fields in typed.items():
+            client = Client()
+            client.force_login(user)
+            sends.append(partial(client.post, url, fields))
+
+        answers = at_once(*sends)
+
+        assert sorted(answer.status_code for answer in answers) == [302, 409]
+        won = CandidacyDecision.objects.get(patient=patient)
+        loser = noor if won.decided_by == bo else bo
+        page = answers[list(typed).index(loser)].content.decode()
+        local = won.decided_at.astimezone(location.zone)
+        when = f"{local.day} {local:%B %Y} at {local:%H:%M}"
+        assert f"{won.decided_by} decided “{won.get_kind_display()}” on {when}." in page
+        for word in list(typed[loser].values())[1:]:
+            assert word in page
+        assert re.search(rf'value="{typed[loser]["kind"]}"[^>]*checked', page)
+        assert f'name="replaces" value="{won.ref}"' in page
 
 
 @pytest.mark.race

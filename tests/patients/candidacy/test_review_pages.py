@@ -11,10 +11,11 @@ from django.utils import timezone
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor
 from clinic.staff.states import Role
-from patients.candidacy.actions import decide, submit_intake
+from patients.candidacy.actions import decide, record_answers, submit_intake
 from patients.candidacy.models import CandidacyDecision, Screening
 from patients.candidacy.queries import decision_tasks, pack_of
 from patients.candidacy.review import review_of
+from patients.expiry.actions import expire_answers
 from patients.intake.models import QuestionnaireResponse
 from patients.registry.access import KEY
 from patients.registry.actions import issue_link
@@ -225,7 +226,7 @@ def test_a_decision_on_the_page_shows_its_conditions_as_tasks(ana, bo, at):
     answer = send(
         client, "screening_decide", screening.ref, kind="proceed_with_conditions", reason="It fits.",
         conditions=["pigment_plan"], own_1="Ring the specialist",
-        own_2="Prefers mornings", own_2_noted="on",
+        own_2="Prefers mornings", own_2_work="noted",
     )  # fmt: skip
 
     assert answer.status_code == 302
@@ -275,14 +276,96 @@ def test_who_decides_second_is_told_keeps_the_words_and_may_then_decide_anew(ana
     refused = send(client, "screening_decide", screening.ref, kind="proceed", reason="I differ.", replaces="")
 
     text = refused.content.decode()
-    assert refused.status_code == 422
-    assert "Bo Lindqvist has already decided “Decline”" in text
+    assert refused.status_code == 409
+    assert "Bo Lindqvist decided “Decline” on " in text
     assert "I differ." in text
     standing = CandidacyDecision.objects.get()
     assert f'name="replaces" value="{standing.ref}"' in text
     again = send(client, "screening_decide", screening.ref, kind="proceed", reason="I differ.", replaces=standing.ref)
     assert again.status_code == 302
     assert CandidacyDecision.objects.get(status="in_force").decided_by == noor
+
+
+def test_a_decision_typed_while_the_answers_changed_is_shown_again_beside_the_newer_result(ana, bo, at):
+    old = make_screening(ana, at=at)
+    new = make_screening(ana, at=at, poor_healing=True)
+
+    refused = send(
+        signed_in(bo), "screening_decide", old.ref,
+        kind="proceed_with_conditions", reason="A reason of mine", own_1="A condition of mine",
+    )  # fmt: skip
+
+    text = refused.content.decode()
+    assert refused.status_code == 409
+    assert "screened again since you opened this page" in text
+    assert reverse("screening_decide", args=[new.ref]) in text
+    assert "A reason of mine" in text
+    assert "A condition of mine" in text
+    assert CandidacyDecision.objects.count() == 0
+    assert AuditEvent.objects.get(action="screening.viewed").subject_id == str(new.ref)
+
+
+def test_findings_typed_while_the_answers_changed_are_shown_again_beside_the_newer_result(ana, bo, at):
+    old = make_screening(ana, at=at, without=["fst_confirmed"])
+    new = make_screening(ana, at=at, poor_healing=True, without=["fst_confirmed"])
+
+    refused = send(signed_in(bo), "screening_findings", old.ref, **{"found-fst_confirmed": "5"})
+
+    text = refused.content.decode()
+    assert refused.status_code == 409
+    assert reverse("screening_findings", args=[new.ref]) in text
+    assert re.search(r'value="5"[^>]*(checked|selected)', text)
+
+
+def test_taking_back_what_somebody_took_back_already_says_who_and_when_and_keeps_the_words(ana, bo, noor, at):
+    screening = make_screening(ana, at=at)
+    decision = decide(screening=screening, kind="proceed", reason="Fits.", conditions=[], by=actor(bo), at=at)
+    send(signed_in(bo), "decision_withdraw", decision.ref, **{"back-reason": "A slip"})
+
+    refused = send(signed_in(noor), "decision_withdraw", decision.ref, **{"back-reason": "The skin is not calm"})
+
+    text = refused.content.decode()
+    assert refused.status_code == 409
+    assert "Bo Lindqvist took this decision back on " in text
+    assert "The skin is not calm" in text
+    assert "taken back by Bo Lindqvist" in text
+
+
+def test_taking_back_what_was_replaced_shows_the_newer_decision_and_keeps_the_words(ana, bo, noor, at):
+    screening = make_screening(ana, at=at)
+    first = decide(screening=screening, kind="proceed", reason="Fits.", conditions=[], by=actor(bo), at=at)
+    newer = decide(
+        screening=screening, kind="decline", reason="No.", conditions=[], replaces=first, by=actor(noor), at=at
+    )
+
+    refused = send(signed_in(bo), "decision_withdraw", first.ref, **{"back-reason": "The skin is not calm"})
+
+    text = refused.content.decode()
+    assert refused.status_code == 409
+    assert "Noor Haddad decided “Decline” on " in text
+    assert "The skin is not calm" in text
+    assert CandidacyDecision.objects.get(status="in_force") == newer
+
+
+def test_a_condition_that_somebody_closed_meanwhile_keeps_the_words(ana, bo, noor, at):
+    screening = make_screening(ana, "afl_co2", at=at)
+    decision = decide(screening=screening, kind="proceed", reason="Fits.", conditions=[], by=actor(bo), at=at)
+    task = decision_tasks(decision)[0]
+    prefix = str(task.ref)[:8]
+    give = {f"{prefix}-choice": "give", f"{prefix}-reason": "From the day before"}
+    send(signed_in(bo), "condition_settle", task.ref, **give)
+
+    refused = send(
+        signed_in(noor), "condition_settle", task.ref,
+        **{f"{prefix}-choice": "contraindicated", f"{prefix}-reason": "Her kidneys, see the letter"},
+    )  # fmt: skip
+
+    text = refused.content.decode()
+    assert refused.status_code == 409
+    assert "already “done”" in text or "already “completed”" in text
+    assert "Her kidneys, see the letter" in text
+    task.refresh_from_db()
+    assert task.outcome == "give: From the day before"
 
 
 def test_declining_leaves_out_the_date_that_the_page_had_filled_in(ana, bo, at):
@@ -512,3 +595,77 @@ def test_a_returning_patients_changes_come_first_old_beside_new(location, ana):
         (labels["silver"], "No", "Not answered"),
     ]
     assert review_of(Screening.objects.filter(response=first).first()).before_at is None
+
+
+def changed(screening):
+    return [(each.was.text, each.now.text) for each in review_of(screening).changes]
+
+
+def came_back(patient, days_ago, **answers):
+    """The patient sends the whole form in, so many days ago."""
+    at = timezone.now() - timedelta(days=days_ago)
+    by = Actor.patient(patient.ref, patient.full_name)
+    return submit_intake(response=answer_intake(patient, at=at, **answers), by=by, at=at)[0]
+
+
+def test_changes_are_those_since_the_answers_last_decided_on(location, ana, bo):
+    first = came_back(ana, 400, psoriasis="past")
+    seen = record_answers(screening=first, answers={"fst_confirmed": "2"}, by=actor(bo), at=first.screened_at)[0]
+    reason = "Seen in person; fits well."
+    decide(screening=seen, kind="proceed", reason=reason, conditions=[], by=actor(bo), at=first.screened_at)
+    came_back(ana, 30, psoriasis="not_sure")
+    third = came_back(ana, 1, psoriasis="active_elsewhere")
+    corrected = record_answers(screening=third, answers={"silver": "argyria"}, by=actor(bo), at=timezone.now())[0]
+
+    assert changed(seen) == [("Not answered", "II")]
+    assert changed(third) == [("In the past", "Yes, but somewhere else")]
+    assert sorted(changed(corrected)) == [("In the past", "Yes, but somewhere else"), ("No", "I have argyria")]
+    assert review_of(corrected).before_at == seen.response.completed_at
+
+
+def test_without_a_decision_changes_are_those_since_the_answers_screened_before(location, ana):
+    came_back(ana, 400, psoriasis="past")
+    came_back(ana, 30, psoriasis="not_sure")
+
+    assert changed(came_back(ana, 1, psoriasis="none")) == [("Not sure", "No, never")]
+
+
+def test_the_same_answers_screened_anew_after_a_decision_have_not_changed(location, ana, bo):
+    first = came_back(ana, 400)
+    seen = record_answers(screening=first, answers={"fst_confirmed": "2"}, by=actor(bo), at=first.screened_at)[0]
+    reason = "Seen in person; fits well."
+    decide(screening=seen, kind="proceed", reason=reason, conditions=[], by=actor(bo), at=first.screened_at)
+    expire_answers(patient=ana, by=Actor.task("test"), at=timezone.now())
+
+    anew = ana.screenings.get(status="current", modality=seen.modality)
+
+    assert anew != seen
+    assert (changed(anew), review_of(anew).before_at) == ([], None)
+
+
+def test_the_page_says_which_answers_are_too_old_and_offers_to_ask_again(location, ana, bo):
+    first = came_back(ana, 400, isotretinoin="stopped", isotretinoin_last="2019-01-01")
+    expire_answers(patient=ana, by=Actor.task("test"), at=timezone.now())
+    anew = ana.screenings.get(status="current", modality=first.modality)
+    client, url = signed_in(bo), reverse("screening", args=[anew.ref])
+
+    text = page(client, anew)
+
+    assert "Answered too long ago to count" in text
+    assert "was “I took it before”" in text
+    assert "Too old to count: I took it before (Ana Reyes)" in text
+    sent = client.post(reverse("send_link", args=[ana.ref]), {"scope": "intake", "next": url})
+    assert sent["Location"] == url
+    assert ana.responses.get(status="in-progress").amends == first.response
+
+
+def test_the_page_says_who_may_go_ahead_against_not_recommended(ana, bo, at):
+    barred = make_screening(ana, "afl_co2", at=at, scar_tendency="keloid", concerns=["fine_lines"])
+    text = page(signed_in(bo), barred)
+    assert "Nobody may go ahead against “Keloid” here" in text
+    assert "counts only when a second clinician agrees" not in text
+
+    treated = make_screening(ana, "nafl_1550", at=at, fst_confirmed="6", **KELOID)
+    open_to_two = make_screening(ana, "afl_co2", at=at, **KELOID)
+    assert review_of(treated).bars == review_of(open_to_two).bars == ()
+    assert "counts only when a second clinician agrees" in page(signed_in(bo), open_to_two)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor
 from clinic.worklist.models import Task
-from patients.candidacy import actions
+from patients.candidacy import screening as screening_acts
 from patients.candidacy.actions import decide, record_answers, screen_response, submit_intake
 from patients.candidacy.models import Flag, Screening
 from patients.candidacy.queries import current_screenings, open_flags, review_queue
@@ -81,7 +81,7 @@ def test_a_failure_in_the_last_write_leaves_the_form_open(ana, monkeypatch):
     def fail(**kwargs):
         raise RuntimeError("the list of tasks is down")
 
-    monkeypatch.setattr(actions, "raise_task", fail)
+    monkeypatch.setattr(screening_acts, "raise_task", fail)
     with pytest.raises(RuntimeError):
         submit_intake(response=response, by=patient_of(ana), at=NOW)
 

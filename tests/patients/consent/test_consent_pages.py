@@ -1,8 +1,10 @@
 """Reading and signing on a phone, and the clinic's page: what each shows, refuses and keeps."""
 
+import io
 import re
 from datetime import timedelta
 
+import pypdf
 import pytest
 from django.db import connection
 from django.test import Client
@@ -11,6 +13,7 @@ from django.utils import timezone
 
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor
+from clinic.pdf import can_make_pdf
 from clinic.staff.states import Role
 from clinic.worklist.models import Task
 from patients.consent.actions import ask_consent, ask_question, note_read, sign_consent, void_changed_plan
@@ -354,3 +357,38 @@ def test_a_desk_elsewhere_finds_nothing(ana, consent):
 
     assert client.get(reverse("consent_record", args=[consent.ref])).status_code == 404
     assert client.post(reverse("consent_revoke", args=[consent.ref]), {"reason": "x"}).status_code == 404
+
+
+# --- the copy as a PDF ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not can_make_pdf(), reason="this machine lacks Pango: apt install libpango-1.0-0 libpangoft2-1.0-0")
+def test_the_copy_can_be_kept_as_a_pdf_by_the_same_link(phone, consent):
+    assert phone.get("consent_pdf")["Location"] == reverse("consent", args=[phone.link.ref])  # nothing is signed yet
+    page = read(phone, consent)
+    phone.post(**ticks(consent), signature="[[[0.1,0.5],[0.5,0.25]]]", signed_name="Ana Reyes", signed_as="patient",
+               shown=shown_on(page))  # fmt: skip
+    signed = Consent.objects.get(pk=consent.pk)
+
+    assert reverse("consent_pdf", args=[phone.link.ref]) in main_of(phone.get("consent_copy"))
+    pdf = phone.get("consent_pdf")
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(pdf.content)).pages)
+
+    whole = "".join(text.split())
+    assert "".join(signed.wording.body["title"].split()) in whole
+    assert signed.signed_sha256 in whole
+    assert f"Name{''.join(signed.signed_name.split())}" in whole
+    assert whole.count("Ticked") == len(signed.wording.body["risks"])
+    assert pdf["Content-Disposition"] == f'attachment; filename="copy-{str(signed.ref)[:8]}.pdf"'
+
+
+def test_where_no_pdf_can_be_made_the_copy_can_be_printed(phone, consent, monkeypatch):
+    monkeypatch.setattr("clinic.pdf._engine", lambda: None)
+    page = read(phone, consent)
+    phone.post(**ticks(consent), signed_name="Ana Reyes", signed_as="patient", shown=shown_on(page))
+
+    copy = main_of(phone.get("consent_copy"))
+
+    assert reverse("consent_pdf", args=[phone.link.ref]) not in copy
+    assert "Print or save" in copy
+    assert phone.get("consent_pdf")["Location"] == reverse("consent_copy", args=[phone.link.ref])

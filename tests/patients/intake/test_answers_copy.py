@@ -1,12 +1,15 @@
 """The answers copy: said, not said and never asked read differently, on the page and in the file."""
 
 import html
+import io
 import json
 import re
 from datetime import timedelta
 
+import pypdf
 import pytest
 from django.db import transaction
+from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
@@ -14,13 +17,15 @@ from hypothesis import strategies as st
 
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor
+from clinic.pdf import can_make_pdf
 from clinic.staff.states import Role
 from patients.intake.actions import amend_response, complete_response, save_answers, start_response
+from patients.intake.answers_copy import answers_copy
 from patients.intake.models import QuestionnaireResponse
 from patients.intake.queries import DERIVED, Given, questionnaire_of
 from patients.intake.states import QuestionType, ResponseStatus, Special
 from tests.factories.people import NOW, make_clinician, make_location, make_user
-from tests.factories.screenings import make_response, make_screening
+from tests.factories.screenings import answer_intake, make_response, make_screening
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("knowledge")]
 ITEM = re.compile(r'<div class="an-item" data-question="(\w+)" data-state="(\w+)">(.*?)</dd>', re.S)
@@ -48,12 +53,22 @@ def client(bo):
 
 def on_page(client, response):
     """Return what the page shows of each question: pairs of state and words, what stands now first."""
-    text = client.get(reverse("answers_copy", args=[response.ref])).content.decode()
+    return items_of(client.get(reverse("answers_copy", args=[response.ref])).content.decode())
+
+
+def items_of(text):
     shown = {}
     for key, state, inside in ITEM.findall(text):
         shown[key] = [(kind, html.unescape(words)) for kind, words in SPAN.findall(inside)]
         assert shown[key][0][0] == state
     return shown
+
+
+def on_paper(client, response):
+    """Return the same of the text from which the PDF is made."""
+    request = client.get(reverse("answers_copy", args=[response.ref])).wsgi_request
+    words = {"copy": answers_copy(response), "response": response, "patient": response.patient, "paper": True}
+    return items_of(render_to_string("patients/intake/answers_pdf.html", words, request))
 
 
 def in_file(client, response):
@@ -106,7 +121,7 @@ def state_of(question, answers):
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_what_was_said_and_what_was_not_stay_apart_in_the_database_on_the_page_and_in_the_file(ana, client, data):
+def test_said_and_unsaid_stay_apart_in_the_database_on_the_page_on_paper_and_in_the_file(ana, client, data):
     with transaction.atomic():
         by = Actor.patient(ana.ref, ana.full_name)
         form = start_response(patient=ana, by=by, at=NOW)
@@ -121,6 +136,7 @@ def test_what_was_said_and_what_was_not_stay_apart_in_the_database_on_the_page_a
         stored = QuestionnaireResponse.objects.get(pk=complete_response(response=form, by=by, at=NOW).pk)
 
         page, file = on_page(client, stored), in_file(client, stored)
+        assert on_paper(client, stored) == page
         for question in mine:
             key, expected = question.key, state_of(question, said)
             assert (key, page[key][0][0], file[key]["state"]) == (key, expected, expected)
@@ -196,6 +212,17 @@ def test_ones_own_words_are_quoted(ana, client):
     assert on_page(client, response)["allergies_text"] == [("answer", "“Not answered”")]
 
 
+def test_the_age_says_where_it_is_from(ana, client):
+    by = Actor.patient(ana.ref, ana.full_name)
+    response = complete_response(response=answer_intake(ana), by=by, at=NOW)
+
+    page = client.get(reverse("answers_copy", args=[response.ref])).content.decode()
+
+    assert "From the date of birth" in page
+    assert "intake.age" not in page
+    assert in_file(client, response)["age_years"]["answeredBy"] == "From the date of birth"
+
+
 # --- who, and the trail -----------------------------------------------------------------------------------------------
 
 
@@ -205,7 +232,7 @@ def test_only_who_may_see_the_chart_opens_it(ana, place, role, status):
     client = Client()
     client.force_login(make_user("Pat Role", role, location=place))
 
-    for name in ("answers_copy", "answers_export"):
+    for name in ("answers_copy", "answers_export", "answers_pdf"):
         assert client.get(reverse(name, args=[response.ref])).status_code == status
 
 
@@ -225,13 +252,17 @@ def test_a_look_and_a_download_are_in_the_trail_and_the_file_names_nobody(ana, c
 
     client.get(reverse("answers_copy", args=[response.ref]))
     file = client.get(reverse("answers_export", args=[response.ref]))
+    pdf = client.get(reverse("answers_pdf", args=[response.ref]))
 
     seen = AuditEvent.objects.filter(action__in=["answers.viewed", "answers.exported"]).order_by("id")
-    assert [(e.action, e.actor_name, e.patient_ref) for e in seen] == [
-        ("answers.viewed", "Bo Lindqvist", ana.ref),
-        ("answers.exported", "Bo Lindqvist", ana.ref),
+    assert [(e.action, e.actor_name, e.patient_ref, e.detail.get("format")) for e in seen] == [
+        ("answers.viewed", "Bo Lindqvist", ana.ref, None),
+        ("answers.exported", "Bo Lindqvist", ana.ref, "json"),
+        ("answers.exported", "Bo Lindqvist", ana.ref, "pdf"),
     ]
-    assert file["Content-Disposition"] == f'attachment; filename="answers-{str(response.ref)[:8]}.json"'
+    name = f"answers-{str(response.ref)[:8]}"
+    assert file["Content-Disposition"] == f'attachment; filename="{name}.json"'
+    assert pdf["Content-Disposition"] == f'attachment; filename="{name}.pdf"'
 
 
 def test_the_review_page_leads_to_the_copy(ana, client):
@@ -240,3 +271,74 @@ def test_the_review_page_leads_to_the_copy(ana, client):
     page = client.get(reverse("screening", args=[screening.ref])).content.decode()
 
     assert reverse("answers_copy", args=[screening.response.ref]) in page
+
+
+# --- as a PDF ---------------------------------------------------------------------------------------------------------
+
+
+def text_of(pdf):
+    """Return what a PDF says, page by page, line breaks as blanks."""
+    return [" ".join(page.extract_text().split()) for page in pypdf.PdfReader(io.BytesIO(pdf.content)).pages]
+
+
+@pytest.mark.skipif(not can_make_pdf(), reason="this machine lacks Pango: apt install libpango-1.0-0 libpangoft2-1.0-0")
+def test_the_pdf_says_five_different_things_in_five_different_words(ana, client):
+    response = make_response(
+        ana,
+        without=["hydroquinone"],
+        psoriasis="none",
+        cold_sore_active=False,
+        vitiligo="not_sure",
+        smoking="prefer_not_to_say",
+        breastfeeding="not_applicable",
+        allergies=["other"],
+        allergies_text="Not sure <img src=file:///etc/passwd>",
+    )
+
+    pdf = client.get(reverse("answers_pdf", args=[response.ref]))
+    pages = text_of(pdf)
+    whole = " ".join(pages)
+
+    assert pdf["Content-Type"] == "application/pdf"
+    labels = {key: question.label for key, question in questionnaire_of(response).by_key.items()}
+    assert f"{labels['cold_sore_active']} No Ana Reyes, 23 Nov 2026" in whole
+    assert f"{labels['vitiligo']} Not sure Ana Reyes" in whole
+    assert f"{labels['smoking']} Prefers not to say Ana Reyes" in whole
+    assert f"{labels['breastfeeding']} Does not apply Ana Reyes" in whole
+    assert f"{labels['hydroquinone']} Not answered" in whole
+    assert "“Not sure <img src=file:///etc/passwd>”" in whole
+    assert "root:" not in whole
+    assert len(pages) > 1
+    assert all("Ana Reyes, born 14 May 1988" in page for page in pages)
+
+
+@pytest.mark.skipif(not can_make_pdf(), reason="this machine lacks Pango")
+def test_every_question_is_in_the_pdf_with_its_words(ana, client):
+    first = make_response(ana, without=["smoking"], psoriasis="past")
+    second = amend_response(response=first, answers={"psoriasis": "none"}, by=BO, at=LATER)
+
+    whole = " ".join(text_of(client.get(reverse("answers_pdf", args=[second.ref]))))
+
+    for section in answers_copy(second).sections:
+        for item in section.items:
+            assert stands_in(whole, item.question.label)
+            assert stands_in(whole, item.line.words)
+    assert stands_in(whole, "Changed since 23 Nov 2026. Before: In the past Ana Reyes, 23 Nov 2026")
+
+
+def stands_in(whole, words):
+    """The words stand there in order; where a line broke, those of the column beside it may come between."""
+    return re.search(".{0,120}?".join(re.escape(word) for word in words.split()), whole) is not None
+
+
+def test_where_no_pdf_can_be_made_the_page_says_so_and_print_stays(ana, client, monkeypatch):
+    response = make_response(ana)
+    monkeypatch.setattr("clinic.pdf._engine", lambda: None)
+
+    page = client.get(reverse("answers_copy", args=[response.ref])).content.decode()
+    tried = client.get(reverse("answers_pdf", args=[response.ref]))
+
+    assert "this server lacks the Pango library" in page
+    assert reverse("answers_pdf", args=[response.ref]) not in page
+    assert tried["Location"] == reverse("answers_copy", args=[response.ref])
+    assert not AuditEvent.objects.filter(action="answers.exported").exists()

@@ -19,6 +19,7 @@ from patients.intake.actions import (
 )
 from patients.intake.models import Answer
 from patients.intake.queries import former_answers, latest_answers, questionnaire_of
+from tests.factories.answers import NEUTRAL
 from tests.factories.people import NOW, make_location, make_patient, make_user
 from tests.factories.screenings import answer_intake
 from tests.patients.intake.test_intake_pages import Form
@@ -103,6 +104,38 @@ def test_a_first_form_and_one_whose_old_answer_no_longer_fits_offer_nothing(ana)
     again = start_response(patient=ana, by=by_ana(ana), at=A_YEAR_LATER)
     again.amends.snapshot["psoriasis"]["value"] = "an option of long ago"
     assert "psoriasis" not in former_answers(again)
+
+
+def test_what_only_the_clinic_answers_is_carried_with_its_own_date_and_author(ana):
+    bo = make_user("Bo Lindqvist", Role.CLINICIAN, location=ana.location)
+    first = complete_response(response=answer_intake(ana), by=by_ana(ana), at=NOW)
+    seen = amend_response(response=first, answers={"fst_confirmed": "4"}, by=Actor.staff(bo), at=NOW)
+
+    again = complete_response(response=answer_intake(ana, at=A_YEAR_LATER), by=by_ana(ana), at=A_YEAR_LATER)
+
+    assert again.amends == seen
+    assert again.snapshot["fst_confirmed"] == {"value": "4", "at": NOW.isoformat(), "by": "Bo Lindqvist"}
+    assert again.snapshot["fst_q1"]["at"] == A_YEAR_LATER.isoformat()
+
+
+def test_a_form_left_lying_asks_again_what_is_too_old(ana):
+    begun = answer_intake(ana, anticoagulants=["aspirin"])
+
+    again = start_response(patient=ana, by=by_ana(ana), at=NOW + timedelta(days=90))
+
+    assert again == begun
+    assert set(NEUTRAL) - {"fst_confirmed"} - set(latest_answers(again)) == {
+        "isotretinoin", "photosensitisers", "anticoagulants",
+    }  # fmt: skip
+    assert Answer.objects.get(response=again, question="anticoagulants").value == ["aspirin"]
+
+
+def test_a_form_left_lying_for_less_asks_nothing_again(ana):
+    answer_intake(ana)
+
+    again = start_response(patient=ana, by=by_ana(ana), at=NOW + timedelta(days=89))
+
+    assert "isotretinoin" in latest_answers(again)
 
 
 # --- on the phone -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from clinic.transports.email import smtp
-from patients.messaging import actions
+from patients.messaging import bell, sender
 from tests.factories.people import make_location, make_patient
 from tests.factories.smtp import SmtpServer
 
@@ -34,7 +34,13 @@ def texts(server, settings):
 @pytest.fixture(autouse=True)
 def _a_bell_that_rings_nobody(monkeypatch):
     """No worker listens in these tests; the ones about the bell put it back."""
-    monkeypatch.setattr(actions, "_deaf_until", float("inf"))
+    monkeypatch.setattr(bell, "_deaf_until", float("inf"))
+
+
+@pytest.fixture(autouse=True)
+def _no_time_passes_while_a_sender_works(monkeypatch):
+    """A slow machine must not change what these tests say: only `at` says how late it is."""
+    monkeypatch.setattr(sender, "monotonic", lambda: 0.0)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the desk may do with a message, and what patients may say back."""
+"""What the desk may do with a message."""
 
 from datetime import timedelta
 
@@ -13,16 +13,15 @@ from patients.messaging.actions import (
     dispatch,
     hold_message,
     opt_out,
-    record_reply,
     release_message,
     resend_message,
     skip_message,
 )
-from patients.messaging.models import Message, OptOut, Reply
-from patients.messaging.states import Channel, MessageStatus
+from patients.messaging.models import Message
+from patients.messaging.states import MessageStatus
 from patients.registry.models import ContactPoint
 from tests.factories.letters import plan_message
-from tests.factories.people import NOW, make_patient
+from tests.factories.people import NOW
 from tests.factories.smtp import DROP
 
 BO = Actor.task("Bo Lindqvist")
@@ -135,7 +134,7 @@ def test_one_that_failed_is_tried_at_the_corrected_address(ana, server):
 
 
 def test_one_that_may_have_arrived_goes_again_under_its_own_name(ana, server):
-    message = plan_message(ana, link_scope="visit", link_about="visit:1")
+    message = plan_message(ana, link_scope="intake", link_about="response:1")
     server.say("END", DROP)
     dispatch(at=NOW)
     assert fresh(message).status == MessageStatus.UNKNOWN
@@ -164,56 +163,3 @@ def test_sending_again_respects_stop(ana, server):
     dispatch(at=NOW + timedelta(minutes=1))
 
     assert (fresh(again).status, fresh(again).reason) == ("skipped", "They asked us to stop.")
-
-
-# --- replies ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def phone(location):
-    ana = make_patient(location, email="", phone="+447700900001")
-    make_patient(location, "Bea", email="", phone="+447700900001")
-    return ana.contacts.get().point
-
-
-def reply(phone, text, ref="r-1", at=NOW):
-    return record_reply(point=phone, text=text, gateway_ref=ref, by=Actor.task("sms"), at=at)
-
-
-@pytest.mark.parametrize("text", ["STOP", "stop.", " Stop! ", "ARRÊT", "Unsubscribe", "baja", "S T O P"])
-def test_stop_ends_everything_at_the_number_and_is_confirmed_once_even_at_night(phone, texts, text):
-    night = NOW.replace(hour=23)
-    reply(phone, text, at=night)
-    reply(phone, text, at=night)  # delivered twice by the gateway
-    reply(phone, "stop", ref="r-2", at=night)
-    plan_message(phone.people.first().patient, channel=Channel.SMS, due_at=night, not_after=night + timedelta(days=1))
-
-    dispatch(at=night)
-    dispatch(at=night + timedelta(hours=12))
-
-    said = [text["text"] for text in texts()]
-    assert said == ["Harley Street: you will get no more texts from us. Text START to get them again."] * len(said)
-    assert len(said) == 1
-    assert OptOut.objects.get().until_at is None
-    assert Message.objects.get(step="reminder_24h").reason == "They asked us to stop."
-
-
-def test_start_brings_messages_back(phone, texts):
-    reply(phone, "STOP")
-    reply(phone, "Start", ref="r-2", at=NOW + timedelta(minutes=1))
-    plan_message(phone.people.first().patient, channel=Channel.SMS)
-
-    dispatch(at=NOW + timedelta(minutes=2))
-
-    assert OptOut.objects.get().until_at == NOW + timedelta(minutes=1)
-    assert Message.objects.get(step="reminder_24h").status == MessageStatus.SENT
-
-
-@pytest.mark.parametrize("text", ["Please stop by the pharmacy", "cancel", "my face is hot", ""])
-def test_anything_else_waits_for_a_person(phone, text):
-    got = reply(phone, text)
-
-    assert OptOut.objects.count() == 0
-    assert Reply.objects.get(pk=got.pk).read_at is None
-    assert Reply.objects.get(pk=got.pk).body == {"text": text}
-    assert Message.objects.count() == 0

@@ -1,6 +1,7 @@
 """The broker is a doorbell: it may be missing, broken or slow, and nothing depends on it."""
 
 import logging
+import shutil
 import subprocess
 import sys
 import time
@@ -8,11 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery, current_app
 from django.conf import settings as django_settings
 from django.db import transaction
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
-from patients.messaging import actions
+from clinic.standalone.processes import any_free_port
+from patients.messaging import bell as doorbell
 from patients.messaging.actions import nudge
 from patients.messaging.models import Message
 from tests.factories.database import environment
@@ -26,7 +31,7 @@ ROOT = Path(django_settings.BASE_DIR)
 def bell(monkeypatch):
     """The bell works again, and what it rings is written down here."""
     rung = []
-    monkeypatch.setattr(actions, "_deaf_until", 0.0)
+    monkeypatch.setattr(doorbell, "_deaf_until", 0.0)
     monkeypatch.setattr(current_app, "send_task", lambda name, **options: rung.append((name, options)))
     return rung
 
@@ -73,16 +78,56 @@ def test_the_ring_carries_no_facts_and_no_time(bell):
     assert options["retry"] is False
 
 
+def broker_at(monkeypatch, port):
+    """Until the generator goes on, the application's broker is a Redis at this port."""
+    monkeypatch.setattr(doorbell, "_deaf_until", 0.0)
+    ours = current_app._get_current_object()
+    other = Celery("other", broker=f"redis://127.0.0.1:{port}/0", set_as_current=False)
+    other.set_current()
+    yield
+    ours.set_current()
+    other.close()
+
+
 @pytest.fixture
 def no_broker(monkeypatch):
     """The application's broker is a Redis that nobody runs."""
-    monkeypatch.setattr(actions, "_deaf_until", 0.0)
-    ours = current_app._get_current_object()
-    lost = Celery("lost", broker="redis://127.0.0.1:1/0", set_as_current=False)
-    lost.set_current()
-    yield
-    ours.set_current()
-    lost.close()
+    yield from broker_at(monkeypatch, 1)
+
+
+@pytest.fixture
+def full_broker(monkeypatch, tmp_path):
+    """The application's broker is a Redis without room, which by our settings throws nothing away."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    port = any_free_port()
+    limits = ["--maxmemory", "1", "--maxmemory-policy", "noeviction", "--save", ""]
+    full = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), *limits],
+        stdout=subprocess.DEVNULL,
+    )
+    line = redis.Redis(port=port, retry=Retry(ConstantBackoff(0.1), 100), retry_on_error=[redis.ConnectionError])
+    assert line.ping()
+    for _ in broker_at(monkeypatch, port):
+        yield line
+    full.kill()
+    full.wait()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_the_broker_full_the_act_still_happens_and_that_is_logged(full_broker, caplog):
+    ana = make_patient(make_location())
+
+    with caplog.at_level(logging.WARNING):
+        for number in range(5):
+            plan_message(ana, about=f"visit:{number}")
+
+    assert Message.objects.filter(status="planned").count() == 5
+    assert [record.message for record in caplog.records] == [
+        "The worker could not be rung (OperationalError); the sweep finds the messages."
+    ]
+    assert "errorstat_OOM" in full_broker.info("errorstats")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -96,7 +96,7 @@ def test_the_clinics_own_name_is_its_own_choice():
 @given(st.integers(1, 500), st.text(max_size=20))
 def test_waits_grow_to_an_hour_and_stay_apart(attempts, seed):
     wait = next_attempt(attempts, seed=seed)
-    full = min(FIRST_WAIT * 2 ** min(attempts - 1, 20), LONGEST_WAIT)
+    full = min(FIRST_WAIT * 3 ** min(attempts - 1, 10), LONGEST_WAIT)
 
     assert full * 0.75 <= wait <= full
     assert wait == next_attempt(attempts, seed=seed)

@@ -1,7 +1,9 @@
-"""Many senders at once, on a database that really commits."""
+"""Many senders at once, on a database that really commits. `make faults` runs them more often, on more messages."""
 
+import os
 import threading
 from collections import Counter
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
@@ -12,10 +14,11 @@ from patients.messaging.actions import dispatch, reconcile
 from patients.messaging.models import DeliveryAttempt, Message
 from patients.messaging.states import MessageStatus
 from patients.messaging.tasks import dispatch_due_messages
-from tests.factories.letters import TEST, plan_message, wanted
+from tests.factories.letters import TEST, plan_many, wanted
 from tests.factories.people import NOW, make_location, make_patient
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.race]
+IN_FULL = os.environ.get("AFTERGLOW_FAULTS") == "full"
 
 
 def together(count, work):
@@ -41,24 +44,42 @@ def together(count, work):
         raise faults[0]
 
 
-def drain(_number):
-    while dispatch(at=NOW):
+def drain(_number, at=NOW):
+    while dispatch(at=at):
         pass
+
+
+def names(letters):
+    """How often each message arrived, by its own name."""
+    return Counter(letter.message["Message-ID"].strip("<>").partition("@")[0] for letter in letters)
+
+
+def refs():
+    return [str(ref) for ref in Message.objects.values_list("ref", flat=True)]
 
 
 def test_six_senders_share_five_hundred_messages_and_send_none_twice(server):
     ana = make_patient(make_location())
-    for number in range(500):
-        plan_message(ana, about=f"visit:{number}")
+    plan_many(ana, 500)
 
     together(6, drain)
 
-    arrived = Counter(letter.message["Message-ID"] for letter in server.taken)
-    assert len(arrived) == 500
-    assert set(arrived.values()) == {1}
+    assert names(server.taken) == dict.fromkeys(refs(), 1)
     assert Counter(Message.objects.values_list("status", "token")) == {(MessageStatus.SENT, 1): 500}
     assert DeliveryAttempt.objects.count() == 500
     assert server.connections <= 6
+
+
+@pytest.mark.parametrize("turn", range(20 if IN_FULL else 4))
+def test_four_dispatchers_and_the_tasks_of_two_beats_share_500_due_and_send_none_twice(server, monkeypatch, turn):
+    plan_many(make_patient(make_location()), 500)
+    monkeypatch.setattr("patients.messaging.tasks.database_clock", lambda: NOW)
+
+    together(6, lambda number: drain(number) if number < 4 else dispatch_due_messages())
+
+    assert names(server.taken) == dict.fromkeys(refs(), 1)
+    assert Counter(Message.objects.values_list("status", "token")) == {(MessageStatus.SENT, 1): 500}
+    assert DeliveryAttempt.objects.count() == 500
 
 
 def test_cancelling_while_six_send_leaves_no_visit_untold(server):
@@ -85,6 +106,73 @@ def test_cancelling_while_six_send_leaves_no_visit_untold(server):
     assert told["Cancelled:"] == told["Your"]
 
 
+VISIT = NOW + timedelta(days=1)
+OLD = wanted(visit_at=VISIT, due_at=NOW + timedelta(seconds=1), not_after=VISIT)
+LATER = VISIT + timedelta(hours=2)
+NEW = wanted(
+    visit_at=LATER, due_at=NOW + timedelta(hours=2), not_after=LATER,
+    context={"when_local": "Tuesday 1 December, 12:00", "where": "1 Harley Street, London"},
+)  # fmt: skip
+
+
+def said_of_visits(server):
+    """How often each visit's reminder arrived, by what time it names: the old one, the new one."""
+    abouts = {str(ref): about for ref, about in Message.objects.filter(step=OLD.step).values_list("ref", "about")}
+    old, new = Counter(), Counter()
+    for letter in server.taken:
+        about = abouts.get(letter.message["Message-ID"].strip("<>").partition("@")[0])
+        if about is not None:
+            (old if "10:00" in letter.text else new)[about] += 1
+    return old, new
+
+
+def test_500_visits_moved_or_cancelled_a_second_before_their_reminders_send_nothing_stale_and_the_new_one_once(server):
+    ana = make_patient(make_location())
+    plan_many(ana, 500, **{**vars_of(OLD), "at": NOW - timedelta(days=1)})
+    Message.objects.update(in_plan=True)
+    senders_meet_movers = lambda number: drain(number) if number < 2 else change(ana, number - 2, 4)  # noqa: E731
+
+    together(6, senders_meet_movers)  # all of it before anything is due
+    together(4, lambda number: drain(number, OLD.due_at))
+    at_the_old_time = said_of_visits(server)
+    together(4, lambda number: drain(number, NEW.due_at))
+
+    moved = {f"visit:{number}" for number in range(1, 501) if number % 2}
+    assert at_the_old_time == (Counter(), Counter())
+    assert said_of_visits(server) == (Counter(), Counter(dict.fromkeys(moved, 1)))
+    assert len(server.taken) == 250
+
+
+def test_120_visits_moved_or_cancelled_while_their_reminders_leave_tell_everybody_who_read_the_old_time(server):
+    """A reminder of the old time is either taken back in time, or whoever moved the visit hears that it was read."""
+    ana = make_patient(make_location())
+    plan_many(ana, 120, **{**vars_of(OLD), "at": NOW - timedelta(days=1)})
+    Message.objects.update(in_plan=True)
+    told = set()
+    race = lambda number: drain(number, OLD.due_at) if number < 2 else change(ana, number - 2, 4, 120, told)  # noqa: E731
+
+    together(6, race)
+    drain(0, OLD.due_at + timedelta(minutes=5))
+    drain(0, NEW.due_at)
+
+    old, new = said_of_visits(server)
+    assert old == dict.fromkeys(told, 1)
+    assert new == {f"visit:{number}": 1 for number in range(1, 121) if number % 2}
+    assert len(server.taken) == 2 * len(told) + 60
+
+
+def change(ana, mine, movers, count=500, told=None):
+    """Of every `movers` visits one is mine: it is moved if its number is odd, else cancelled."""
+    for number in range(mine + 1, count + 1, movers):
+        done = with_reason(ana, number, [NEW] if number % 2 else [])
+        if done.corrections and told is not None:
+            told.add(f"visit:{number}")
+
+
+def vars_of(plan):
+    return {each.name: getattr(plan, each.name) for each in fields(plan)}
+
+
 def with_reason(ana, number, plan):
     return reconcile(
         about=f"visit:{number}", patient=ana, location=ana.location, wanted=plan, by=TEST, at=NOW, reason="off"
@@ -101,13 +189,13 @@ def test_two_that_plan_the_same_visit_for_the_first_time_plan_it_once():
 
 
 def test_the_task_delivered_twice_sends_once(server, monkeypatch):
-    ana = make_patient(make_location())
-    for number in range(20):
-        plan_message(ana, about=f"visit:{number}")
+    count = 1000 if IN_FULL else 100
+    plan_many(make_patient(make_location()), count)
     monkeypatch.setattr("patients.messaging.tasks.database_clock", lambda: NOW)
 
     dispatch_due_messages()
     dispatch_due_messages()
     together(2, lambda _number: dispatch_due_messages())
 
-    assert len(server.taken) == 20
+    assert names(server.taken) == dict.fromkeys(refs(), 1)
+    assert len(server.taken) == count

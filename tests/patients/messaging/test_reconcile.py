@@ -8,13 +8,15 @@ from django.test.utils import CaptureQueriesContext
 
 from clinic.audit.models import AuditEvent
 from clinic.audit.states import Actor
-from patients.messaging import actions
+from patients.messaging import planning
 from patients.messaging.actions import (
+    Change,
     alert_staff,
     dispatch,
     hold_message,
     queue_message,
     reconcile,
+    reconcile_many,
     withdraw,
 )
 from patients.messaging.models import Message
@@ -169,6 +171,27 @@ def test_messages_of_others_about_the_same_visit_are_left_alone(ana):
     assert Message.objects.get(step="copy").status == MessageStatus.PLANNED
 
 
+def test_moving_many_visits_takes_as_many_statements_as_moving_one(ana):
+    def move(abouts, messages, at):
+        changes = [Change(about, ana, ana.location, lambda _known: messages) for about in abouts]
+        with CaptureQueriesContext(connection) as seen:
+            done = reconcile_many(changes=changes, by=BO, at=at, reason="moved")
+        assert {each.is_change for each in done.values()} == {True}
+        return len(seen)
+
+    abouts = [f"visit:{number}" for number in range(6)]
+    move(abouts, PLAN, NOW)
+
+    one = move(abouts[:1], moved()[1:], NOW + timedelta(minutes=1))
+    many = move(abouts[1:], moved()[1:], NOW + timedelta(minutes=1))
+
+    assert one == many
+    assert (
+        len({tuple(Message.objects.filter(about=about).values_list("step", "status", "due_at")) for about in abouts})
+        == 1
+    )
+
+
 def test_one_event_tells_what_was_planned_moved_and_withdrawn(ana):
     plan(ana, PLAN)
     plan(ana, moved()[1:], at=NOW + timedelta(minutes=1), reason="visit moved")
@@ -252,7 +275,7 @@ def test_a_failure_while_writing_the_trail_leaves_no_message(ana, monkeypatch):
     def broken(**_):
         raise RuntimeError("no trail")
 
-    monkeypatch.setattr(actions, "record", broken)
+    monkeypatch.setattr(planning, "record", broken)
     with pytest.raises(RuntimeError, match="no trail"):
         queue_message(patient=ana, location=ana.location, about=ABOUT, wanted=wanted(), by=TEST, at=NOW)
 

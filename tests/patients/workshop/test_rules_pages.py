@@ -1,5 +1,7 @@
 """The pages of the workshop: who may open them, what they show, and that nothing typed is lost."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -117,18 +119,6 @@ def test_a_search_as_you_type_answers_with_the_list_alone(as_bo, shipped):
     assert 'id="R18"' in text_of(answer)
 
 
-@pytest.mark.parametrize("kind", ["care", "triage", "sessions"])
-def test_other_packs_are_shown_and_say_that_they_are_not_changed_here(as_bo, kind):
-    row = RulePack.objects.filter(kind=kind, status="published").first()
-
-    shown = text_of(page(as_bo, "rules_read", row.ref))
-
-    assert "comes in a later version" in shown
-    assert reverse("rules_draft", args=[row.ref]) not in shown
-    assert as_bo.post(reverse("rules_draft", args=[row.ref])).status_code == 302
-    assert not RulePack.objects.filter(status="draft", kind=kind).exists()
-
-
 def test_the_questionnaire_is_read_question_by_question(as_bo):
     row = published(PackKind.QUESTIONNAIRE, "intake")
 
@@ -216,14 +206,41 @@ def test_a_stale_form_is_refused_once_and_then_laid_over_what_is_there(as_bo, dr
     url = reverse("rules_edit_rule", args=[draft.ref, "R05"])
 
     refused = as_bo.post(url, data)
-    assert refused.status_code == 422
-    assert "Bo Lindqvist changed this draft" in text_of(refused)
+    assert refused.status_code == 409
+    assert "Bo Lindqvist changed this draft on 23 November 2026 at 10:00" in text_of(refused)
+    assert "Mine." in text_of(refused)
     again = {field.html_name: field.value() for field in refused.context["form"]}
     assert as_bo.post(url, again).status_code == 302
 
     body = RulePack.objects.get(pk=draft.pk).body
     assert "In another window." in body
     assert 'rationale = "Mine."' in body
+
+
+@pytest.mark.parametrize("form", ["rule", "days", "text"])
+def test_what_was_typed_into_a_draft_that_somebody_published_meanwhile_is_kept_and_says_who_and_when(
+    as_bo, as_cy, draft, form
+):
+    name, args = {
+        "rule": ("rules_edit_rule", [draft.ref, "R05"]),
+        "days": ("rules_edit_days", [draft.ref]),
+        "text": ("rules_edit_text", [draft.ref]),
+    }[form]
+    shown = page(as_bo, name, *args).context["form"]
+    typed = {"rule": {"rationale": "Typed and kept."}, "days": {"days_after_birth": "123"}, "text": {}}[form]
+    data = {field.html_name: field.value() for field in shown} | typed
+    if form == "text":
+        data["body"] += "\n# Typed and kept.\n"
+    as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256})
+    version = published(PackKind.CANDIDACY, "candidacy")
+
+    refused = as_bo.post(reverse(name, args=args), data)
+
+    assert refused.status_code == 409
+    local = version.published_at.astimezone(ZoneInfo("Europe/London"))
+    assert f"Cy Amadi put this draft in force on {local.day} {local:%B %Y} at {local:%H:%M}." in text_of(refused)
+    assert ("123" if form == "days" else "Typed and kept.") in text_of(refused)
+    assert RulePack.objects.get(pk=draft.pk).body == draft.body
 
 
 def test_all_day_counts_are_changed_on_one_page(as_bo, draft):
@@ -299,6 +316,7 @@ def test_a_second_person_publishes_and_the_decision_it_touches_is_reopened(as_cy
     before = text_of(page(as_cy, "rules_publish", draft.ref))
     assert "Approve and put version 2 in force" in before
     assert "1 current patient is then looked at by it." in before
+    assert "1 decision would be open again, and no visit is booked on it." in before
 
     answer = as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256}, follow=True)
 
@@ -329,8 +347,8 @@ def test_a_draft_changed_after_it_was_read_is_not_published(as_cy, bo, draft):
 
     answer = as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256})
 
-    assert answer.status_code == 422
-    assert "Bo Lindqvist changed this draft" in text_of(answer)
+    assert answer.status_code == 409
+    assert "Bo Lindqvist changed this draft on 23 November 2026 at 10:00" in text_of(answer)
     assert "switched off: No." in text_of(answer)
 
 
@@ -341,7 +359,7 @@ def test_an_outdated_draft_says_so_and_its_author_carries_on(as_bo, as_cy, shipp
     as_bo.post(reverse("rules_publish", args=[other.ref]), {"shown": other.sha256})
 
     assert "came into force since this draft was begun" in text_of(page(as_cy, "rules_publish", draft.ref))
-    assert as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256}).status_code == 422
+    assert as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256}).status_code == 409
     as_bo.post(reverse("rules_carry_on", args=[draft.ref]), {"shown": draft.sha256})
     as_cy.post(reverse("rules_publish", args=[draft.ref]), {"shown": draft.sha256})
 

@@ -9,9 +9,9 @@ from django.test import Client
 from clinic.worklist.models import Task
 from tests.factories.people import actor
 from tests.factories.recovering import RED, after, alarm_of, answer, recovering
-from treatments.aftercare import actions
+from treatments.aftercare import adverse, states
 from treatments.aftercare.models import AdverseEvent
-from treatments.sessions.queries import readiness
+from treatments.sessions.readiness import readiness
 
 RAISED = after(days=1)
 TODAY = date(2026, 11, 24)
@@ -30,7 +30,7 @@ def alarm(clinic):
 
 def note(clinic, alarm, **more):
     given = {"term": "blister", "grade": 1, "relatedness": "probable", "onset_on": TODAY} | more
-    return actions.record_adverse_event(escalation=alarm, **given, by=clinic.by, at=RAISED + timedelta(hours=1))
+    return adverse.record_adverse_event(escalation=alarm, **given, by=clinic.by, at=RAISED + timedelta(hours=1))
 
 
 def test_it_links_treatment_alarm_word_and_grade(clinic, alarm):
@@ -46,7 +46,7 @@ def test_the_next_treatment_waits_for_its_review(clinic, alarm):
     task = Task.objects.get(kind="adverse_event")
     assert (task.role, task.blocks_treatment) == ("clinician", True)
     assert "tasks" in [item.key for item in readiness(clinic.visit, RAISED).missing]
-    actions.review_adverse_event(event=event, note="Healed over, no change.", by=clinic.by, at=RAISED)
+    adverse.review_adverse_event(event=event, note="Healed over, no change.", by=clinic.by, at=RAISED)
     task.refresh_from_db()
     event.refresh_from_db()
     assert (task.status, task.outcome, event.reviewed_by) == ("completed", "Healed over, no change.", clinic.bo)
@@ -58,9 +58,9 @@ def test_from_grade_3_on_a_lead_reviews_it_the_same_day(clinic, alarm):
     task = Task.objects.get(kind="adverse_event")
     assert (event.is_serious, task.role) == (True, "lead_clinician")
     assert task.due_at.date() == TODAY
-    with pytest.raises(actions.NotYourAlarm):
-        actions.review_adverse_event(event=event, note="Fine.", by=clinic.by, at=RAISED)
-    assert actions.review_adverse_event(event=event, note="Fine.", by=actor(clinic.kim), at=RAISED).reviewed_at
+    with pytest.raises(states.NotYourAlarm):
+        adverse.review_adverse_event(event=event, note="Fine.", by=clinic.by, at=RAISED)
+    assert adverse.review_adverse_event(event=event, note="Fine.", by=actor(clinic.kim), at=RAISED).reviewed_at
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_from_grade_3_on_a_lead_reviews_it_the_same_day(clinic, alarm):
     ],
 )
 def test_what_makes_no_sense_is_refused_at_its_place(clinic, alarm, wrong, field):
-    with pytest.raises(actions.BadEvent) as refused:
+    with pytest.raises(states.BadEvent) as refused:
         note(clinic, alarm, **wrong)
 
     assert refused.value.field == field
@@ -91,16 +91,16 @@ def test_a_double_tap_is_one(clinic, alarm):
 def test_a_review_says_what_it_found_and_is_made_once(clinic, alarm):
     event = note(clinic, alarm)
 
-    with pytest.raises(actions.OutcomeMissing):
-        actions.review_adverse_event(event=event, note=" ", by=clinic.by, at=RAISED)
-    actions.review_adverse_event(event=event, note="Fine.", by=clinic.by, at=RAISED)
-    with pytest.raises(actions.AlreadyReviewed):
-        actions.review_adverse_event(event=event, note="Fine.", by=clinic.by, at=RAISED)
+    with pytest.raises(states.OutcomeMissing):
+        adverse.review_adverse_event(event=event, note=" ", by=clinic.by, at=RAISED)
+    adverse.review_adverse_event(event=event, note="Fine.", by=clinic.by, at=RAISED)
+    with pytest.raises(states.AlreadyReviewed):
+        adverse.review_adverse_event(event=event, note="Fine.", by=clinic.by, at=RAISED)
 
 
 def test_the_desk_records_nothing(clinic, alarm):
-    with pytest.raises(actions.MayNotAnswerAlarms):
-        actions.record_adverse_event(
+    with pytest.raises(states.MayNotAnswerAlarms):
+        adverse.record_adverse_event(
             escalation=alarm, term="blister", grade=1, relatedness="possible", onset_on=TODAY,
             by=actor(clinic.dee), at=RAISED,
         )  # fmt: skip
@@ -110,7 +110,7 @@ def test_a_failed_last_write_leaves_nothing(clinic, alarm, monkeypatch):
     def fail(**_):
         raise RuntimeError("the task cannot be written")
 
-    monkeypatch.setattr(actions, "raise_task", fail)
+    monkeypatch.setattr(adverse, "raise_task", fail)
 
     with pytest.raises(RuntimeError):
         note(clinic, alarm)

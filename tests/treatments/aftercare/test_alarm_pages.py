@@ -8,8 +8,9 @@ from django.test import Client
 
 from tests.factories.people import make_location, make_user
 from tests.factories.recovering import RED, SOON, URGENT, after, alarm_of, answer, checkin_of, recovering
-from treatments.aftercare.actions import acknowledge, note_missed_checkins
+from treatments.aftercare.alarms import acknowledge
 from treatments.aftercare.models import Escalation
+from treatments.aftercare.silence import note_missed_checkins
 from treatments.aftercare.views import waited
 
 RAISED = after(days=1)

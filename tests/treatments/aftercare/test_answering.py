@@ -6,10 +6,11 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from clinic.worklist.models import Task
-from patients.messaging.actions import queue_message
+from patients.messaging.actions import dispatch, queue_message
 from patients.messaging.models import Message
 from patients.messaging.rules import WantedMessage
 from patients.messaging.states import Channel, Purpose
+from patients.registry.models import Patient
 from tests.factories.people import make_user
 from tests.factories.recovering import (
     CALM,
@@ -24,7 +25,8 @@ from tests.factories.recovering import (
     put_on_call,
     recovering,
 )
-from treatments.aftercare import actions
+from tests.factories.smtp import SmtpServer
+from treatments.aftercare import actions, alarms, states
 from treatments.aftercare.models import CheckInAnswer, Escalation
 from treatments.aftercare.queries import day_of, draft_of
 
@@ -69,7 +71,7 @@ class TestGrading:
         assert day_of(checkin_of(clinic).session, after(hours=hours)) == day
 
     def test_nothing_answered_is_no_answer(self, clinic):
-        with pytest.raises(actions.NothingAnswered):
+        with pytest.raises(states.NothingAnswered):
             answer(clinic, {})
 
     def test_answered_twice_both_stay_and_the_latest_counts(self, clinic):
@@ -158,8 +160,8 @@ class TestAlarms:
 
     def test_after_it_was_closed_the_same_answer_raises_a_new_one(self, clinic):
         answer(clinic, RED)
-        alarm = actions.acknowledge(escalation=alarm_of(clinic), by=clinic.by, at=after(days=1, mins=2))
-        actions.close_escalation(
+        alarm = alarms.acknowledge(escalation=alarm_of(clinic), by=clinic.by, at=after(days=1, mins=2))
+        alarms.close_escalation(
             escalation=alarm, outcome="advised", note="Fine.", by=clinic.by, at=after(days=1, mins=9)
         )
         answer(clinic, RED, at=after(days=1, hours=5))
@@ -174,7 +176,9 @@ class TestAlarms:
         with pytest.raises(IntegrityError, match="one_unfinished_alarm_per_level"), transaction.atomic():
             alarm.save(force_insert=True)
 
-    def test_review_requests_stop_while_it_is_red(self, clinic):
+    def test_review_requests_wait_while_it_is_red(self, clinic, settings):
+        agreed = {"news_agreed": True, "news_said_at": after(), "news_said_by": "Ana Reyes"}
+        Patient.objects.filter(pk=clinic.ana.pk).update(**agreed)
         session = checkin_of(clinic).session
         wanted = WantedMessage(
             step="review_request",
@@ -191,10 +195,18 @@ class TestAlarms:
         )
 
         answer(clinic, RED)
-
+        dispatch(at=after(days=100))
         news.refresh_from_db()
-        assert (news.status, news.reason) == ("superseded", "An alarm is open.")
-        assert Message.objects.filter(about=session.about, purpose="care", status="planned").exists()
+        assert (news.status, news.reason[:35]) == ("held", "An urgent answer of the patient is ")
+        assert not news.is_held_by_desk
+
+        alarm = alarms.acknowledge(escalation=alarm_of(clinic), by=clinic.by, at=after(days=100))
+        alarms.close_escalation(escalation=alarm, outcome="seen", note="Well.", by=clinic.by, at=after(days=100))
+        with SmtpServer() as server:
+            settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", server.port, False
+            dispatch(at=after(days=101))
+        news.refresh_from_db()
+        assert news.status == "sent"
 
 
 class TestWhoIsAsked:
@@ -238,7 +250,7 @@ class TestWhoIsAsked:
         def broken(**_):
             raise DatabaseError("the message table is gone")
 
-        monkeypatch.setattr(actions, "alert_staff", broken)
+        monkeypatch.setattr(alarms, "alert_staff", broken)
 
         answer(clinic, RED)
 
@@ -295,7 +307,7 @@ class TestOneByOne:
         assert checkin_of(clinic).draft is None
 
     def test_a_failed_audit_write_leaves_nothing(self, clinic, monkeypatch):
-        monkeypatch.setattr(actions, "record_event", fail)
+        monkeypatch.setattr(alarms, "record_event", fail)
 
         with pytest.raises(RuntimeError):
             self.save(clinic, "eye", "vision_change")

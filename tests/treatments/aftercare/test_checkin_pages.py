@@ -10,14 +10,14 @@ from django.test import Client
 from django.utils import timezone
 
 from clinic.worklist.models import Task
-from patients.messaging import actions as messaging
+from patients.messaging import bell as messaging
 from patients.messaging.models import Message
 from patients.registry.access import remember_opened
 from patients.registry.actions import issue_link
 from patients.registry.states import LinkScope
 from tests.factories.people import make_patient
 from tests.factories.recovering import RED, after, answer, checkin_of, patient, recovering
-from treatments.aftercare.actions import acknowledge
+from treatments.aftercare.alarms import acknowledge
 from treatments.aftercare.models import CheckInAnswer, Escalation
 from treatments.aftercare.queries import draft_of
 

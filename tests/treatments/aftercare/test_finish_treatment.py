@@ -12,8 +12,11 @@ from treatments.aftercare import actions
 from treatments.aftercare.models import CheckIn
 from treatments.booking.models import Appointment
 from treatments.courses.models import Course
-from treatments.sessions.actions import RecordIncomplete, open_session, record_fitness, record_pass, start_session
+from treatments.sessions.actions import open_session, start_session
+from treatments.sessions.fitness import record_fitness
 from treatments.sessions.models import TreatmentSession
+from treatments.sessions.passes import record_pass
+from treatments.sessions.states import RecordIncomplete
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from clinic.worklist.models import Task
 from patients.messaging.models import Message
 from tests.factories.people import actor, make_clinician
 from tests.factories.recovering import CALM, RED, URGENT, after, alarm_of, answer, checkin_of, put_on_call, recovering
-from treatments.aftercare import actions
+from treatments.aftercare import alarms, silence, states
 from treatments.aftercare.models import Escalation
 from treatments.aftercare.tasks import watch_escalations
 
@@ -38,7 +38,7 @@ def at(minutes):
 
 
 def take(alarm, user, when=None):
-    return actions.acknowledge(escalation=alarm, by=actor(user), at=when or at(2))
+    return alarms.acknowledge(escalation=alarm, by=actor(user), at=when or at(2))
 
 
 class TestTaking:
@@ -59,20 +59,20 @@ class TestTaking:
     def test_the_second_person_is_told_who_has_it(self, clinic, alarm):
         take(alarm, clinic.bo)
 
-        with pytest.raises(actions.AlreadyTaken, match="Bo Lindqvist took it at 10:42"):
+        with pytest.raises(states.AlreadyTaken, match="Bo Lindqvist took it at 10:42"):
             take(alarm, clinic.kim)
 
     @pytest.mark.parametrize("who", ["dee", "patient", "task"])
     def test_only_a_clinician_takes_alarms(self, clinic, alarm, who):
         by = {"dee": actor(clinic.dee), "patient": Actor.patient(clinic.ana.ref, "Ana"), "task": WATCH}[who]
 
-        with pytest.raises(actions.MayNotAnswerAlarms):
-            actions.acknowledge(escalation=alarm, by=by, at=at(2))
+        with pytest.raises(states.MayNotAnswerAlarms):
+            alarms.acknowledge(escalation=alarm, by=by, at=at(2))
 
     def test_a_taken_alarm_does_not_climb(self, clinic, alarm):
         take(alarm, clinic.bo)
 
-        assert actions.climb_due(by=WATCH, at=at(600)) == 0
+        assert alarms.climb_due(by=WATCH, at=at(600)) == 0
 
     def test_a_failed_audit_write_leaves_it_open(self, clinic, alarm, monkeypatch):
         def fail(**_):
@@ -91,7 +91,7 @@ class TestClimbing:
     def test_half_the_clock_pages_again_the_whole_clock_asks_the_next(self, clinic, alarm):
         story = []
         for minute in range(32):
-            if actions.climb_due(by=WATCH, at=at(minute)):
+            if alarms.climb_due(by=WATCH, at=at(minute)):
                 alarm.refresh_from_db()
                 story.append((minute, alarm.rung, alarm.pages, alarm.asked.name))
 
@@ -105,7 +105,7 @@ class TestClimbing:
 
     def test_every_step_is_a_letter_of_its_own(self, clinic, alarm):
         for minute in (8, 15, 23):
-            actions.climb_due(by=WATCH, at=at(minute))
+            alarms.climb_due(by=WATCH, at=at(minute))
 
         letters = Message.objects.filter(about=alarm.about, purpose="alarm").order_by("id")
         assert [(row.step, row.staff.name) for row in letters] == [
@@ -116,35 +116,35 @@ class TestClimbing:
         ]
 
     def test_the_same_minute_twice_climbs_once(self, clinic, alarm):
-        assert [actions.climb_due(by=WATCH, at=at(8)) for _ in range(3)] == [1, 0, 0]
+        assert [alarms.climb_due(by=WATCH, at=at(8)) for _ in range(3)] == [1, 0, 0]
 
     def test_not_before_its_time(self, clinic, alarm):
-        assert actions.climb_due(by=WATCH, at=at(7.4)) == 0
-        assert actions.climb_due(by=WATCH, at=at(7.5)) == 1
+        assert alarms.climb_due(by=WATCH, at=at(7.4)) == 0
+        assert alarms.climb_due(by=WATCH, at=at(7.5)) == 1
 
     def test_past_the_top_it_begins_again_and_says_so(self, clinic, alarm):
         for minute in (8, 15, 23, 31):
-            actions.climb_due(by=WATCH, at=at(minute))
+            alarms.climb_due(by=WATCH, at=at(minute))
 
         alarm.refresh_from_db()
         assert (alarm.rung, alarm.asked) == (3, clinic.bo)
         assert "Everybody on call was asked" in alarm.fault
 
     def test_a_worker_that_slept_all_night_does_not_run_up_the_ladder_at_once(self, clinic, alarm):
-        assert [actions.climb_due(by=WATCH, at=at(600)) for _ in range(3)] == [1, 0, 0]
+        assert [alarms.climb_due(by=WATCH, at=at(600)) for _ in range(3)] == [1, 0, 0]
 
     def test_a_long_clock_that_ran_out_climbs_by_the_hour(self, clinic):
         answer(clinic, {"colour": "lighter"}, at=RAISED)
         alarm = alarm_of(clinic)
-        actions.climb_due(by=WATCH, at=alarm.climbs_at)
-        actions.climb_due(by=WATCH, at=alarm.act_by)
+        alarms.climb_due(by=WATCH, at=alarm.climbs_at)
+        alarms.climb_due(by=WATCH, at=alarm.act_by)
 
         alarm.refresh_from_db()
         assert (alarm.rung, alarm.climbs_at - alarm.act_by) == (2, timedelta(minutes=30))
 
     def test_one_alarm_that_fails_never_holds_up_another(self, clinic, alarm, monkeypatch):
         answer(clinic, URGENT, day=3, at=RAISED)
-        ladder = actions.ladder
+        ladder = alarms.ladder
         broken = iter([True])
 
         def sometimes(location, when):
@@ -155,10 +155,10 @@ class TestClimbing:
         for row in Escalation.objects.all():
             row.pages = 2
             row.save()
-        monkeypatch.setattr(actions, "ladder", sometimes)
+        monkeypatch.setattr(alarms, "ladder", sometimes)
 
-        assert actions.climb_due(by=WATCH, at=at(90)) == 1
-        assert actions.climb_due(by=WATCH, at=at(90)) == 1
+        assert alarms.climb_due(by=WATCH, at=at(90)) == 1
+        assert alarms.climb_due(by=WATCH, at=at(90)) == 1
 
     def test_the_task_climbs_and_notes_silence_by_the_clock_on_the_wall(self, clinic, alarm):
         with time_machine.travel(at(8), tick=False):
@@ -177,7 +177,7 @@ class TestHandingOver:
     def test_it_waits_for_the_named_person_and_climbs_if_they_do_not_take_it(self, clinic, alarm):
         taken = take(alarm, clinic.bo)
 
-        handed = actions.hand_over(escalation=taken, to=clinic.kim, by=clinic.by, at=at(60))
+        handed = alarms.hand_over(escalation=taken, to=clinic.kim, by=clinic.by, at=at(60))
 
         assert (handed.status, handed.asked, handed.owner) == ("open", clinic.kim, clinic.bo)
         assert handed.climbs_at == at(67.5)
@@ -190,27 +190,27 @@ class TestHandingOver:
         clinic.location.staff.remove(ed)
 
         for person in (clinic.dee, ed):
-            with pytest.raises(actions.MayNotAnswerAlarms):
-                actions.hand_over(escalation=taken, to=person, by=clinic.by, at=at(60))
+            with pytest.raises(states.MayNotAnswerAlarms):
+                alarms.hand_over(escalation=taken, to=person, by=clinic.by, at=at(60))
 
     def test_only_the_owner_or_a_lead_hands_over(self, clinic, alarm):
         other = make_clinician("Pia Ruiz", clinic.location)
         taken = take(alarm, clinic.bo)
 
-        with pytest.raises(actions.NotYourAlarm):
-            actions.hand_over(escalation=taken, to=other, by=actor(other), at=at(60))
-        assert actions.hand_over(escalation=taken, to=other, by=actor(clinic.kim), at=at(60)).asked == other
+        with pytest.raises(states.NotYourAlarm):
+            alarms.hand_over(escalation=taken, to=other, by=actor(other), at=at(60))
+        assert alarms.hand_over(escalation=taken, to=other, by=actor(clinic.kim), at=at(60)).asked == other
 
     def test_an_alarm_nobody_has_cannot_be_handed_over(self, clinic, alarm):
         with pytest.raises(IllegalMove):
-            actions.hand_over(escalation=alarm, to=clinic.bo, by=actor(clinic.kim), at=at(2))
+            alarms.hand_over(escalation=alarm, to=clinic.bo, by=actor(clinic.kim), at=at(2))
 
 
 class TestClosing:
     def test_it_ends_with_what_came_of_it_and_frees_the_next_treatment(self, clinic, alarm):
         taken = take(alarm, clinic.bo)
 
-        closed = actions.close_escalation(
+        closed = alarms.close_escalation(
             escalation=taken, outcome="sent_to_hospital", note="Eye clinic, seen at 12:00.", by=clinic.by, at=at(80)
         )
 
@@ -226,8 +226,8 @@ class TestClosing:
     def test_not_without_an_outcome_and_a_note(self, clinic, alarm, outcome, note, field):
         taken = take(alarm, clinic.bo)
 
-        with pytest.raises(actions.OutcomeMissing) as refused:
-            actions.close_escalation(escalation=taken, outcome=outcome, note=note, by=clinic.by, at=at(80))
+        with pytest.raises(states.OutcomeMissing) as refused:
+            alarms.close_escalation(escalation=taken, outcome=outcome, note=note, by=clinic.by, at=at(80))
 
         assert refused.value.field == field
         alarm.refresh_from_db()
@@ -248,25 +248,25 @@ class TestClosing:
 
     def test_not_before_somebody_has_it(self, clinic, alarm):
         with pytest.raises(IllegalMove):
-            actions.close_escalation(escalation=alarm, outcome="advised", note="x", by=actor(clinic.kim), at=at(3))
+            alarms.close_escalation(escalation=alarm, outcome="advised", note="x", by=actor(clinic.kim), at=at(3))
 
     def test_only_its_owner_or_a_lead(self, clinic, alarm):
         other = make_clinician("Pia Ruiz", clinic.location)
         taken = take(alarm, clinic.bo)
 
-        with pytest.raises(actions.NotYourAlarm):
-            actions.close_escalation(escalation=taken, outcome="advised", note="Well.", by=actor(other), at=at(80))
-        closed = actions.close_escalation(
+        with pytest.raises(states.NotYourAlarm):
+            alarms.close_escalation(escalation=taken, outcome="advised", note="Well.", by=actor(other), at=at(80))
+        closed = alarms.close_escalation(
             escalation=taken, outcome="advised", note="Well.", by=actor(clinic.kim), at=at(80)
         )
         assert closed.closed_by == clinic.kim
 
     def test_a_closed_one_is_frozen(self, clinic, alarm):
         taken = take(alarm, clinic.bo)
-        actions.close_escalation(escalation=taken, outcome="advised", note="Well.", by=clinic.by, at=at(80))
+        alarms.close_escalation(escalation=taken, outcome="advised", note="Well.", by=clinic.by, at=at(80))
 
         with pytest.raises(IllegalMove):
-            actions.close_escalation(escalation=alarm, outcome="seen", note="Again.", by=clinic.by, at=at(90))
+            alarms.close_escalation(escalation=alarm, outcome="seen", note="Again.", by=clinic.by, at=at(90))
         with pytest.raises(IntegrityError, match="is closed"), transaction.atomic():
             Escalation.objects.filter(pk=alarm.pk).update(outcome="false_alarm")
 
@@ -279,7 +279,7 @@ class TestSilence:
     def test_an_early_ablative_silence_makes_a_call(self, ablative):
         checkin = checkin_of(ablative)
 
-        assert actions.note_missed_checkins(by=WATCH, at=checkin.silent_at) == 1
+        assert silence.note_missed_checkins(by=WATCH, at=checkin.silent_at) == 1
 
         task = Task.objects.get(kind="silence")
         assert task.title == "Call Ana Reyes: not heard from on day 1"
@@ -288,17 +288,17 @@ class TestSilence:
     def test_not_before_its_time_and_not_twice(self, ablative):
         silent_at = checkin_of(ablative).silent_at
 
-        assert actions.note_missed_checkins(by=WATCH, at=silent_at - timedelta(seconds=1)) == 0
-        assert [actions.note_missed_checkins(by=WATCH, at=silent_at) for _ in range(3)] == [1, 0, 0]
+        assert silence.note_missed_checkins(by=WATCH, at=silent_at - timedelta(seconds=1)) == 0
+        assert [silence.note_missed_checkins(by=WATCH, at=silent_at) for _ in range(3)] == [1, 0, 0]
         assert Task.objects.filter(kind="silence").count() == 1
 
     def test_another_silence_is_only_noted(self, clinic):
-        assert actions.note_missed_checkins(by=WATCH, at=after(days=3.5)) == 1
+        assert silence.note_missed_checkins(by=WATCH, at=after(days=3.5)) == 1
         assert checkin_of(clinic).status == "missed"
         assert not Task.objects.filter(kind="silence").exists()
 
     def test_a_late_answer_ends_the_silence(self, ablative):
-        actions.note_missed_checkins(by=WATCH, at=checkin_of(ablative).silent_at)
+        silence.note_missed_checkins(by=WATCH, at=checkin_of(ablative).silent_at)
 
         answer(ablative, CALM, at=after(days=2))
 
@@ -308,20 +308,20 @@ class TestSilence:
     def test_an_answered_one_is_not_missed(self, ablative):
         answer(ablative, CALM)
 
-        assert actions.note_missed_checkins(by=WATCH, at=checkin_of(ablative).silent_at) == 0
+        assert silence.note_missed_checkins(by=WATCH, at=checkin_of(ablative).silent_at) == 0
 
     def test_before_the_call_it_is_asked_for_once_more(self, ablative):
         checkin = checkin_of(ablative)
 
-        assert actions.nudge_checkins(by=WATCH, at=checkin.nudge_at - timedelta(seconds=1)) == 0
-        assert [actions.nudge_checkins(by=WATCH, at=checkin.nudge_at) for _ in range(3)] == [1, 0, 0]
+        assert silence.nudge_checkins(by=WATCH, at=checkin.nudge_at - timedelta(seconds=1)) == 0
+        assert [silence.nudge_checkins(by=WATCH, at=checkin.nudge_at) for _ in range(3)] == [1, 0, 0]
 
         message = Message.objects.get(template="checkin_nudge")
         assert (message.link_scope, message.link_about) == ("checkin", checkin.about)
         assert message.not_after == checkin.silent_at
 
     def test_an_answer_takes_the_reminder_back(self, ablative):
-        actions.nudge_checkins(by=WATCH, at=checkin_of(ablative).nudge_at)
+        silence.nudge_checkins(by=WATCH, at=checkin_of(ablative).nudge_at)
 
         answer(ablative, CALM)
 
@@ -331,7 +331,7 @@ class TestSilence:
         nudge_at = checkin_of(ablative).nudge_at
         answer(ablative, CALM)
 
-        assert actions.nudge_checkins(by=WATCH, at=nudge_at) == 0
+        assert silence.nudge_checkins(by=WATCH, at=nudge_at) == 0
 
 
 @pytest.mark.race
@@ -348,7 +348,7 @@ def test_two_clinicians_take_it_at_once_and_one_has_it():
             try:
                 barrier.wait()
                 said.append(take(alarm, user).owner.name)
-            except actions.AlreadyTaken as refused:
+            except states.AlreadyTaken as refused:
                 said.append(refused.for_people)
             finally:
                 connection.close()
@@ -359,5 +359,5 @@ def test_two_clinicians_take_it_at_once_and_one_has_it():
 
         alarm.refresh_from_db()
         assert sorted(said) == sorted([alarm.owner.name, f"{alarm.owner.name} took it at 10:42."])
-        actions.close_escalation(escalation=alarm, outcome="advised", note="Well.", by=actor(alarm.owner), at=at(30))
+        alarms.close_escalation(escalation=alarm, outcome="advised", note="Well.", by=actor(alarm.owner), at=at(30))
     assert AuditEvent.objects.filter(action="escalation.acknowledged").count() == 8

@@ -11,7 +11,7 @@ from treatments.aftercare.states import ClockKind
 
 TRIAGE = parse_triage((Path(treatments.__file__).parent / "knowledge/triage/triage.toml").read_text(), "triage.toml")
 WEEK = {day: ((time(9), time(13)), (time(14), time(18))) for day in range(5)}
-LONDON = Calendar("Europe/London", WEEK, frozenset({date(2026, 12, 25)}))
+LONDON = Calendar("Europe/London", WEEK, {date(2026, 12, 25): ()})
 MINUTES, HOURS, DAYS = ClockKind.MINUTES, ClockKind.WORKING_HOURS, ClockKind.WORKING_DAYS
 
 

@@ -55,21 +55,6 @@ REF = uuid.UUID(int=7)
 
 
 @pytest.fixture
-def place():
-    return make_location()
-
-
-@pytest.fixture
-def bo(place):
-    return make_practitioner("Bo Lindqvist", place)
-
-
-@pytest.fixture
-def ana(place):
-    return make_patient(place)
-
-
-@pytest.fixture
 def ben(place):
     return make_patient(place, "Ben", "Okafor")
 

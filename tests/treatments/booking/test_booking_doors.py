@@ -1,4 +1,5 @@
-"""Every door to the diary asks the same gates: booking, holding a time, moving, and accepting what was held.
+"""Every door to the diary asks the same gates: booking, holding a time or another in its place, moving at the desk or
+by the patient's link, and accepting what was held.
 
 Each gate is shut in its own way, then each door is tried; behind a shut gate no row changes.
 """
@@ -8,12 +9,14 @@ from datetime import date, timedelta
 
 import pytest
 
-from clinic.premises.models import Absence, OpeningHours
+from clinic.catalogue.models import AppointmentType
+from clinic.premises.models import Absence, Location, OpeningHours
 from clinic.staff.models import Authorisation
 from tests.factories.people import NOW, make_device, make_location, make_patient, make_practitioner
 from tests.factories.visits import BY, book, get_type, make_course, utc
 from treatments.booking import actions
 from treatments.booking.actions import accept_proposal, move_appointment, propose_appointment
+from treatments.booking.instead import propose_instead
 from treatments.booking.models import Appointment, Claim
 from treatments.booking.states import (
     Away,
@@ -23,22 +26,14 @@ from treatments.booking.states import (
     OutsideHours,
     ServiceOverdue,
     TooEarly,
+    TooSoon,
 )
 from treatments.courses.models import Course
+from treatments.visits.actions import move_own_visit
 
 pytestmark = pytest.mark.django_db
 TEN = utc("2026-11-24T10:00")
 NEXT_DAY = TEN + timedelta(days=1)
-
-
-@pytest.fixture
-def place():
-    return make_location()
-
-
-@pytest.fixture
-def bo(place):
-    return make_practitioner("Bo Lindqvist", place)
 
 
 @pytest.fixture
@@ -80,6 +75,10 @@ def elsewhere(bo, laser, course):
     OpeningHours.objects.filter(practitioner=bo).delete()
 
 
+def too_late_to_prepare(bo, laser, course):
+    AppointmentType.objects.filter(key="treatment_nafl").update(lead_days=3)
+
+
 GATES = [
     (overdue, ServiceOverdue),
     (unauthorised, NotAuthorised),
@@ -88,6 +87,7 @@ GATES = [
     (on_leave, Away),
     (laser_away, DeviceUnavailable),
     (elsewhere, OutsideHours),
+    (too_late_to_prepare, TooSoon),
 ]
 
 
@@ -114,9 +114,29 @@ def through_a_proposal(bo, course):
 
 
 def through_a_move(bo, course):
-    pk = actions.book_appointment(starts_at=TEN, **wanted(bo, course)).pk
+    pk = actions.book_appointment(starts_at=NEXT_DAY, **wanted(bo, course)).pk
     return lambda: move_appointment(
-        appointment=Appointment.objects.get(pk=pk), starts_at=NEXT_DAY, expected_version=1, by=BY, at=NOW
+        appointment=Appointment.objects.get(pk=pk), starts_at=TEN, expected_version=1, by=BY, at=NOW
+    )
+
+
+def through_the_patients_link(bo, course):
+    Location.objects.update(change_notice_hours=12)
+    pk = actions.book_appointment(starts_at=NEXT_DAY, **wanted(bo, course)).pk
+    return lambda: move_own_visit(
+        appointment=Appointment.objects.get(pk=pk), starts_at=TEN, expected_version=1, by=BY, at=NOW
+    )
+
+
+def through_another_in_its_place(bo, course):
+    pk = actions.book_appointment(starts_at=NEXT_DAY, **wanted(bo, course)).pk
+    return lambda: propose_instead(
+        appointment=Appointment.objects.get(pk=pk),
+        expected_version=1,
+        starts_at=TEN,
+        practitioner=type(bo).objects.get(pk=bo.pk),
+        by=BY,
+        at=NOW,
     )
 
 
@@ -125,7 +145,14 @@ def through_accepting(bo, course):
     return lambda: accept_proposal(appointment=Appointment.objects.get(pk=pk), by=BY, at=NOW)
 
 
-DOORS = [through_booking, through_a_proposal, through_a_move, through_accepting]
+DOORS = [
+    through_booking,
+    through_a_proposal,
+    through_a_move,
+    through_the_patients_link,
+    through_another_in_its_place,
+    through_accepting,
+]
 
 
 def rows():
@@ -152,7 +179,8 @@ def test_with_every_gate_open_every_door_opens(bo, laser, course, door):
 
     knock()
 
-    assert Appointment.objects.get().claims.filter(active=True).count() == 3
+    visit = Appointment.objects.exclude(status="cancelled").get()
+    assert (visit.starts_at, visit.claims.filter(active=True).count()) == (TEN, 3)
 
 
 def test_a_visit_is_not_given_to_who_may_not_treat_or_works_elsewhere(place, bo, laser, course):
@@ -173,10 +201,10 @@ def test_a_reassignment_that_fails_half_way_leaves_the_row_as_it_was(place, bo, 
     ida = make_practitioner("Ida Moss", place)
     before = rows()
 
-    def breaks(**_message):
+    def breaks(_visit, **_said):
         raise RuntimeError("The last write fails.")
 
-    monkeypatch.setattr(actions, "reconcile_plan", breaks)
+    monkeypatch.setattr(actions, "reconcile_visit", breaks)
     with pytest.raises(RuntimeError):
         move_appointment(appointment=visit, starts_at=TEN, expected_version=1, practitioner=ida, by=BY, at=NOW)
 

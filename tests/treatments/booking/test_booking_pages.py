@@ -1,3 +1,4 @@
+import re
 import uuid
 from datetime import date, timedelta
 
@@ -7,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clinic.staff.states import Role
+from tests.factories.desk import text
 from tests.factories.people import (
     make_clinician,
     make_device,
@@ -15,7 +17,7 @@ from tests.factories.people import (
     make_practitioner,
     make_user,
 )
-from tests.factories.visits import BY, book, make_course, utc
+from tests.factories.visits import BY, book, get_type, make_course, utc
 from treatments.booking.actions import cancel_appointment, mark_arrived, mark_noshow, move_appointment
 from treatments.booking.models import Appointment
 
@@ -33,36 +35,11 @@ def clock():
 
 
 @pytest.fixture
-def place():
-    return make_location()
-
-
-@pytest.fixture
-def bo(place):
-    return make_practitioner("Bo Lindqvist", place)
-
-
-@pytest.fixture
-def ana(place):
-    return make_patient(place)
-
-
-@pytest.fixture
-def desk(client, place):
-    client.force_login(make_user("Pia Desk", Role.FRONT_DESK, location=place))
-    return client
-
-
-@pytest.fixture
 def clinician(client, place):
     user = make_clinician("Eve Ash", place)
     client.force_login(user)
     client.user = user
     return client
-
-
-def text(response):
-    return response.content.decode()
 
 
 def crowd(place, person, count, first=0):
@@ -426,8 +403,53 @@ def test_a_cancellation_wants_a_reason(desk, place, bo, ana):
     assert desk.post(f"/visits/{visit.ref}/cancel/", {"reason": "mood"}).status_code == 422
     answer = desk.post(f"/visits/{visit.ref}/cancel/", {"reason": "unwell"}, follow=True)
 
-    assert "Cancelled: Ana Reyes, Fri 27 Nov, 10:00." in text(answer)
+    assert "Cancelled: Ana Reyes, Fri 27 Nov, 10:00. 4 messages withdrawn." in text(answer)
     assert "The patient is unwell" in text(answer)
+
+
+def test_a_course_whose_laser_is_elsewhere_is_not_what_is_booked_first_and_says_why_nothing_is_free(desk, bo, ana):
+    course = make_course(ana)
+    get_type("treatment_nafl")
+
+    first = text(desk.get("/book/", {"patient": ana.ref}))
+    wanted = {"patient": ana.ref, "what": f"treatment_nafl~{course.ref}", "show": "1"}
+    shown = text(desk.post("/book/", wanted))
+
+    assert re.search(r'value="consultation"[^>]*checked', first)
+    assert "Harley Street has no device in use for this treatment." in shown
+    assert "Nothing is free in these three weeks" not in shown
+
+
+def test_the_next_treatment_is_offered_far_enough_after_the_one_that_is_booked(desk, place, bo, ana):
+    make_device(place, service_due_on=None)
+    course = make_course(ana)
+    book(ana, bo, utc("2026-11-27T10:00"), "treatment_nafl", course=course, at=BEFORE)
+    said = "another treatment is booked for 27 November 2026"
+
+    first = text(desk.get("/book/", {"patient": ana.ref}))
+    asked = {"patient": ana.ref, "what": f"treatment_nafl~{course.ref}", "show": "1"}
+    between = text(desk.post("/book/", {**asked, "day": "2026-12-01"}))
+    before = text(desk.post("/book/", {**asked, "day": "2026-11-25"}))
+
+    assert "Earliest safe date 25 December 2026" in first
+    assert said in first
+    assert "Time: Friday 25 December" in first
+    assert "A day before it needs a clinician." in between
+    assert said not in before
+
+
+def test_a_treatment_says_when_each_phase_is_and_who_is_held_when(desk, place, bo, ana):
+    make_device(place)
+    visit = book(ana, bo, utc("2026-11-27T10:00"), "treatment_nafl", course=make_course(ana), at=BEFORE)
+    talk = book(make_patient(place, "Ben", "Okafor"), bo, utc("2026-11-27T15:00"), at=BEFORE)
+
+    page = " ".join(re.sub(r"<[^>]+>", " ", text(desk.get(f"/visits/{visit.ref}/"))).split())
+    plain = text(desk.get(f"/visits/{talk.ref}/"))
+
+    assert "numbing until 11:00, the room is cleaned from 11:30" in page
+    assert "Bo Lindqvist , 11:00 to 11:30" in page
+    assert "re:store , 11:00 to 11:30" in page
+    assert "numbing" not in plain
 
 
 def test_a_visit_of_another_place_is_not_there(desk, place, bo):

@@ -9,7 +9,7 @@ from django.db import transaction
 from clinic.audit.models import AuditEvent
 from clinic.transitions import IllegalMove, lock
 from patients.messaging.models import Message
-from tests.factories.people import NOW, make_device, make_location, make_patient, make_practitioner
+from tests.factories.people import NOW, make_device, make_patient
 from tests.factories.visits import BY, book, get_type, make_course, utc
 from tests.treatments.booking.test_booking_races import half_hours, overlaps, together
 from treatments.booking.actions import accept_proposal, cancel_appointment, propose_appointment
@@ -32,16 +32,6 @@ def propose(patient, practitioner, starts_at=TEN, type="consultation", **fields)
         at=NOW,
         **fields,
     )
-
-
-@pytest.fixture
-def place():
-    return make_location()
-
-
-@pytest.fixture
-def bo(place):
-    return make_practitioner("Bo Lindqvist", place)
 
 
 @pytest.mark.django_db

@@ -6,11 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treatments.booking.gates import CourseFacts, Facts, Neighbour, refusals
 from treatments.booking.rules import (
-    Block,
-    CourseFacts,
-    Facts,
-    Neighbour,
     Part,
     Shape,
     clock_label,
@@ -24,11 +21,9 @@ from treatments.booking.rules import (
     merged,
     open_starts,
     phases,
-    refusals,
-    rows_between,
-    side_by_side,
 )
 from treatments.booking.states import TRANSITIONS, AppointmentStatus
+from treatments.diary.rules import Block, rows_between, side_by_side
 
 LONDON = ZoneInfo("Europe/London")
 NINE = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -232,6 +227,19 @@ def test_a_visit_that_is_fine_is_not_refused():
     assert refusals(FINE) == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lead_days": 0, "today": FINE.day},
+        {"lead_days": 1},
+        {"lead_days": 9, "stands_on": FINE.day},
+        {"lead_days": 9, "stands_on": FINE.today},
+    ],
+)
+def test_who_has_time_to_prepare_or_prepares_already_is_not_refused(changes):
+    assert refusals(replace(FINE, **changes)) == []
+
+
 def course(**changes):
     return replace(COURSE, **changes)
 
@@ -281,6 +289,18 @@ def course(**changes):
         ),
         ({"earliest_on": date(2026, 11, 25)}, "TooEarly", "The earliest date is 25 November 2026: because."),
         (
+            {"lead_days": 2},
+            "TooSoon",
+            "The earliest date is 25 November 2026: "
+            "it is booked at least 2 days ahead, so that there is time to prepare.",
+        ),
+        (
+            {"lead_days": 2, "stands_on": date(2026, 11, 25)},
+            "TooSoon",
+            "The earliest date is 25 November 2026: "
+            "it is booked at least 2 days ahead, so that there is time to prepare.",
+        ),
+        (
             {"neighbours": (Neighbour(date(2026, 12, 21), 28),)},
             "TooEarly",
             "Another treatment is booked for 21 December 2026, and 28 days must lie between.",
@@ -310,6 +330,7 @@ def test_each_gate_refuses_with_its_own_word(changes, word, sentence):
         ("OutsideHours", True),
         ("ServiceOverdue", True),
         ("TooEarly", True),
+        ("TooSoon", True),
     ],
 )
 def test_which_gates_a_clinician_may_set_aside(word, may):
@@ -325,10 +346,11 @@ def test_a_visit_without_a_laser_needs_no_decision_or_interval(kind):
     assert refusals(facts) == []
 
 
-def test_a_test_spot_needs_a_decision_but_no_interval():
+def test_a_test_spot_needs_a_decision_and_its_date():
     facts = replace(FINE, kind="test_spot", course=course(decision_kind="test_spot_first", sessions_taken=3))
 
-    assert refusals(replace(facts, earliest_on=date(2027, 1, 1))) == []
+    assert refusals(facts) == []
+    assert [type(each).__name__ for each in refusals(replace(facts, earliest_on=date(2027, 1, 1)))] == ["TooEarly"]
     assert [type(each).__name__ for each in refusals(replace(facts, course=None))] == ["NotCleared"]
 
 

@@ -1,12 +1,20 @@
 """Random walks of the appointment table: only listed moves happen, and claims always match the status."""
 
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from clinic.audit.models import AuditEvent
 from clinic.transitions import IllegalMove
@@ -23,7 +31,7 @@ from treatments.booking.actions import (
 )
 from treatments.booking.flow import confirm_appointment, show_in, show_out, take_back, unconfirm_appointment
 from treatments.booking.models import Appointment
-from treatments.booking.states import CLAIMING, STEPS, TRANSITIONS, UNDO, StaleVersion, Step
+from treatments.booking.states import CLAIMING, PENDING, STEPS, TRANSITIONS, UNDO, StaleVersion, Step, step_of
 
 START = utc("2026-11-24T10:00")
 NOW = START + timedelta(minutes=5)
@@ -157,11 +165,82 @@ def test_no_walk_leaves_the_table():
     )
 
 
-def test_each_step_is_told_by_the_status_and_leads_only_where_the_status_may():
-    status_of = {Step.CONFIRMED: "booked", Step.IN_ROOM: "arrived", Step.DONE: "fulfilled"}
+class Table(RuleBasedStateMachine):
+    """The table alone, no row behind it, so that it can be walked far: every click the desk is shown, and its undo."""
 
+    walked: ClassVar[list[int]] = []
+
+    def __init__(self):
+        super().__init__()
+        self.step, self.was = Step.BOOKED, None
+
+    @property
+    def status(self):
+        return STATUS_OF.get(self.step, self.step.value)
+
+    def goes(self, step):
+        assert status_changes_as_listed(self.step, step)
+        self.step, self.was = step, self.step
+        self.walked.append(1)
+
+    @initialize(step=st.sampled_from([Step.BOOKED, Step.PROPOSED]))
+    def begins(self, step):
+        self.step = step
+
+    @rule(data=st.data())
+    def click(self, data):
+        if STEPS[self.step]:
+            self.goes(Step(data.draw(st.sampled_from(sorted(STEPS[self.step])))))
+        else:
+            assert not TRANSITIONS[self.status]
+            self.goes_on_as_another_visit()
+
+    @precondition(lambda self: self.status in UNDO)
+    @rule()
+    def undo(self):
+        self.goes(Step(UNDO[self.status]))
+
+    def goes_on_as_another_visit(self):
+        self.step, self.was = Step.BOOKED, None
+
+    @invariant()
+    def the_step_is_one_the_status_and_its_facts_tell(self):
+        told = step_of(self.status, is_confirmed=self.step == Step.CONFIRMED, is_in_room=self.step == Step.IN_ROOM)
+        assert told == self.step
+
+    @invariant()
+    def what_is_over_is_over(self):
+        """Nothing claims its time again that gave it away for good, and only a mistake is told of what is done."""
+        if self.was in (Step.CANCELLED, Step.DONE):
+            assert self.step == Step.ENTERED_IN_ERROR
+        if self.status in PENDING:
+            assert self.status in CLAIMING
+
+
+STATUS_OF = {Step.CONFIRMED: "booked", Step.IN_ROOM: "arrived", Step.DONE: "fulfilled"}
+
+
+def status_changes_as_listed(step, target):
+    """True if the status stays, with another fact beside it, or changes as the table of statuses says."""
+    here, there = (STATUS_OF.get(each, each.value) for each in (step, target))
+    return here == there or there in TRANSITIONS[here]
+
+
+def test_ten_thousand_steps_never_leave_the_table():
+    Table.walked.clear()
+    run_state_machine_as_test(
+        Table,
+        settings=settings(
+            max_examples=300, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+    assert len(Table.walked) >= 10_000
+
+
+def test_each_step_is_told_by_the_status_and_leads_only_where_the_status_may():
     assert set(STEPS) == set(Step)
     for step, following in STEPS.items():
-        here = status_of.get(step, step.value)
-        there = {status_of.get(each, each.value) for each in following} - {here}
+        here = STATUS_OF.get(step, step.value)
+        there = {STATUS_OF.get(each, each.value) for each in following} - {here}
         assert there == TRANSITIONS[here]

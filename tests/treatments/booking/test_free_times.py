@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clinic.premises.models import Absence, Device, Location, OpeningHours, Resource, Room
+from clinic.premises.models import Absence, DatedHours, Device, Location, OpeningHours, Resource, Room
 from clinic.staff.models import Practitioner
 from tests.factories.people import make_patient
 from tests.factories.visits import NOW, get_modality, get_type, make_course
@@ -247,13 +247,23 @@ def oracle(location, type, first, last):
         "device": list(Device.objects.order_by("pk")),
     }
     place = spans_of(location, None, first, last)
+    around = first - timedelta(days=1), last + timedelta(days=1)
+    hours = {person: spans_of(location, person, *around) for person in things["practitioner"]}
+    taken = {thing: taken_of(thing) for each in things.values() for thing in each}
     found = []
     for tick in ticks:
         parts = {part.kind: (part.starts_at, part.ends_at) for part in phases(shape, tick)}
         whole = (tick, tick + timedelta(minutes=shape.minutes))
         if not inside(whole, place):
             continue
-        free = {kind: [each for each in things[kind] if is_free(each, parts[kind], place, location)] for kind in parts}
+        free = {
+            kind: [
+                each
+                for each in things[kind]
+                if is_free(each, parts[kind], hours.get(each, place), taken[each], location)
+            ]
+            for kind in parts
+        }
         if all(free.values()):
             for person in free["practitioner"]:
                 room = free["room"][0].pk if "room" in free else None
@@ -266,8 +276,11 @@ def spans_of(location, practitioner, first, last):
     zone, spans = location.zone, []
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
-        for hours in OpeningHours.objects.filter(location=location, practitioner=practitioner, weekday=day.weekday()):
-            spans.append(tuple(instant(datetime.combine(day, each), zone) for each in (hours.opens, hours.closes)))
+        own = DatedHours.objects.filter(location=location, practitioner=practitioner, day=day)
+        usual = OpeningHours.objects.filter(location=location, practitioner=practitioner, weekday=day.weekday())
+        for hours in own or usual:
+            if hours.opens:
+                spans.append(tuple(instant(datetime.combine(day, each), zone) for each in (hours.opens, hours.closes)))
     return spans
 
 
@@ -281,16 +294,15 @@ def inside(span, spans):
     return True
 
 
-def is_free(thing, part, place, location):
-    days = [each.astimezone(location.zone).date() for each in part]
-    hours = place
-    if isinstance(thing, Practitioner):
-        hours = spans_of(location, thing, min(days) - timedelta(days=1), max(days))
-    taken = [
-        (each.period.lower, each.period.upper) for each in Claim.objects.filter(resource=thing.resource, active=True)
-    ]
-    taken += [(each.starts_at, each.ends_at) for each in Absence.objects.filter(resource=thing.resource)]
-    if isinstance(thing, Device) and thing.service_due_on and days[0] > thing.service_due_on:
+def taken_of(thing):
+    claims = Claim.objects.filter(resource=thing.resource, active=True)
+    away = Absence.objects.filter(resource=thing.resource)
+    return [(each.period.lower, each.period.upper) for each in claims] + [(e.starts_at, e.ends_at) for e in away]
+
+
+def is_free(thing, part, hours, taken, location):
+    day = part[0].astimezone(location.zone).date()
+    if isinstance(thing, Device) and thing.service_due_on and day > thing.service_due_on:
         return False
     return inside(part, hours) and not any(part[0] < ends and starts < part[1] for starts, ends in taken)
 
@@ -303,9 +315,10 @@ def is_free(thing, part, place, location):
     people=st.lists(opening, min_size=2, max_size=2),
     diary=busy,
     due=st.sampled_from([None, 0, 1]),
+    special=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.none() | opening), max_size=3),
     data=st.data(),
 )
-def test_free_times_equal_the_oracle_on_random_diaries(where, key, place, people, diary, due, data):
+def test_free_times_equal_the_oracle_on_random_diaries(where, key, place, people, diary, due, special, data):
     from django.db import transaction
 
     with transaction.atomic():
@@ -313,12 +326,40 @@ def test_free_times_equal_the_oracle_on_random_diaries(where, key, place, people
         last = first + timedelta(days=1)
         location = world(zone, people=2, rooms=2, lasers=1)
         fill(location, place, people, first, diary, data)
+        dated(location, first, special)
         Device.objects.update(service_due_on=None if due is None else first - timedelta(days=1 - due))
 
         found = free(location, get_type(key), first=first, last=last)
 
         assert sorted(found, key=str) == sorted(oracle(location, get_type(key), first, last), key=str)
         transaction.set_rollback(True)
+
+
+def dated(location, first, special):
+    """Days with hours of their own: closed, nobody (0) for the place or one of its people."""
+    who = [None, *Practitioner.objects.order_by("pk")]
+    said = {(number, first + timedelta(days=offset)): spans for number, offset, spans in special}
+    for (number, day), spans in said.items():
+        for opens, closes in disjoint(spans or []) or [(None, None)]:
+            DatedHours.objects.create(
+                location=location,
+                practitioner=who[number],
+                day=day,
+                opens=opens,
+                closes=closes,
+                reason="-",
+                set_at=NOW,
+                set_by_name="-",
+            )
+
+
+def disjoint(spans):
+    """The spans that the database takes for one day: those that do not overlap an earlier one."""
+    kept = []
+    for opens, closes in spans:
+        if all(closes <= start or end <= opens for start, end in kept):
+            kept.append((opens, closes))
+    return [(wall(opens), wall(closes)) for opens, closes in kept]
 
 
 def fill(location, place, people, first, diary, data):

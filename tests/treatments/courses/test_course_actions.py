@@ -7,7 +7,7 @@ from clinic.staff.states import Role
 from clinic.transitions import IllegalMove
 from patients.candidacy.actions import withdraw_decision
 from patients.consent.models import Consent
-from tests.factories.people import NOW, actor, make_clinician, make_location, make_patient, make_user
+from tests.factories.people import NOW, actor, make_clinician, make_patient, make_user
 from tests.factories.visits import BY, get_area, make_course, make_decision, utc
 from treatments.courses.actions import (
     BadPlan,
@@ -23,11 +23,6 @@ from treatments.courses.queries import consent_plan, earliest_next
 from treatments.courses.states import AlreadyPlanned, CourseClosed, NotCleared
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def place():
-    return make_location()
 
 
 @pytest.fixture

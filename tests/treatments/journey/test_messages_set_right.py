@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
 from clinic.packs.actions import load_shipped
@@ -15,14 +15,18 @@ from patients.messaging.models import Message
 from patients.registry.actions import correct_patient
 from patients.registry.models import Patient
 from tests.factories.people import NOW, make_location, make_patient, make_practitioner
+from tests.factories.recovering import RED, after, answer, recovering
 from tests.factories.smtp import SmtpServer
 from tests.factories.visits import BY, book, utc
+from treatments.booking import keeping
 from treatments.booking.actions import cancel_appointment, replan_visit
 from treatments.booking.models import Appointment
 from treatments.booking.queries import visit_of
-from treatments.journey.actions import Repaired, set_messages_right
-from treatments.journey.tasks import set_coming_messages_right
+from treatments.journey.actions import Repaired, check_messages, set_messages_right
+from treatments.journey.models import MessageCheck
+from treatments.journey.tasks import check_all_messages, set_coming_messages_right
 from treatments.plan.actions import Wish, differing
+from treatments.sessions.models import TreatmentSession
 
 pytestmark = pytest.mark.django_db
 DAYS = [utc(f"2027-01-{day}T10:00") for day in (18, 19, 20)]
@@ -144,12 +148,12 @@ def test_a_cancelled_visit_is_left_as_cancelling_left_it(visits):
 
 
 def test_looking_at_many_costs_as_many_queries_as_looking_at_one(visits):
-    wishes = [Wish(visit.about, visit.location, visit_of(visit)) for visit in visits]
+    wishes = [Wish(visit.about, visit.patient, visit.location, visit_of(visit)) for visit in visits]
 
     counts = []
     for few in (wishes[:1], wishes):
         with CaptureQueriesContext(connection) as caught:
-            assert differing(few, LATER) == set()
+            assert differing(few, LATER) == []
         counts.append(len([query for query in caught if "patients_message" in query["sql"]]))
 
     assert counts == [1, 1]
@@ -157,3 +161,81 @@ def test_looking_at_many_costs_as_many_queries_as_looking_at_one(visits):
 
 def test_the_task_is_a_doorbell():
     set_coming_messages_right()
+
+
+# --- by a mark, and by night ------------------------------------------------------------------------------------------
+
+
+def test_a_visit_that_has_not_changed_is_not_compared_again_until_night(visits):
+    set_right()
+    with CaptureQueriesContext(connection) as caught:
+        assert set_right() == Repaired(looked_at=3)
+
+    assert not [query for query in caught if "patients_message" in query["sql"]]
+
+
+def test_ten_rows_deleted_by_hand_behind_the_mark_are_found_at_night_and_the_report_says_so(visits):
+    set_right()
+    before = [plan_of(visit) for visit in visits]
+    gone = list(Message.objects.order_by("-pk")[:10])
+    abouts = {row.about for row in gone}
+    Message.objects.filter(pk__in=[row.pk for row in gone]).delete()
+
+    check = check_messages(by=BY, at=LATER)
+
+    assert [plan_of(visit) for visit in visits] == before
+    assert (check.looked_at, check.repaired, check.failed) == (3, len(abouts), 0)
+    assert {each["about"] for each in check.found} == abouts
+    assert sum(int(each["what"].split()[0]) for each in check.found) == len(gone)
+    assert check_messages(by=BY, at=LATER).repaired == 0
+
+
+def test_one_visit_that_cannot_be_set_right_holds_up_no_other(visits, monkeypatch, caplog):
+    Location.objects.update(address="9 Wimpole Street, London")
+    real = keeping.visits_of
+
+    def breaks(rows):
+        if visits[1].pk in {row.pk for row in rows}:
+            raise DatabaseError("this row is broken")
+        return real(rows)
+
+    monkeypatch.setattr(keeping, "visits_of", breaks)
+    assert set_right() == Repaired(looked_at=3, repaired=2, failed=1)
+    monkeypatch.undo()
+
+    assert set_right() == Repaired(looked_at=3, repaired=1)
+
+
+def test_the_nightly_task_is_a_doorbell(db):
+    check_all_messages()
+
+    assert MessageCheck.objects.get().looked_at == 0
+
+
+def test_care_after_a_treatment_that_somebody_deleted_is_planned_again_and_nothing_else_is_touched(db):
+    clinic = recovering()
+    about = TreatmentSession.objects.get().about
+    rows = Message.objects.filter(about=about)
+    checkin = rows.filter(link_about__startswith="checkin:", status="planned").order_by("due_at").first()
+    kept = rows.exclude(pk=checkin.pk).order_by("pk")
+    skip_message(message=kept.filter(status="planned").last(), reason="asked by phone", by=BY, at=after(mins=1))
+    before = list(kept.values())
+    lost = (checkin.step, checkin.due_at, checkin.link_scope, checkin.link_about)
+    checkin.delete()
+
+    check = check_messages(by=BY, at=after(mins=5))
+
+    assert (check.repaired, check.failed) == (1, 0)
+    again = Message.objects.get(about=about, step=lost[0])
+    assert (again.step, again.due_at, again.link_scope, again.link_about) == lost
+    assert list(kept.exclude(pk=again.pk).values()) == before
+    assert check_messages(by=BY, at=after(mins=6)).repaired == 0
+    assert check.found[0]["patient"] == str(clinic.ana.ref)
+
+
+def test_what_an_open_alarm_took_back_does_not_come_back_by_night(db):
+    clinic = recovering()
+    answer(clinic, RED)
+    Message.objects.filter(about=TreatmentSession.objects.get().about, purpose="news").delete()
+
+    assert check_messages(by=BY, at=after(days=1, mins=5)).repaired == 0

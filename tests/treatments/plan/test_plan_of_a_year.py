@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patients.messaging.difference import Known, difference
 from treatments.plan.clock import to_utc
 from treatments.plan.queries import shipped_protocol
 from treatments.plan.rules import LATE_STEP, UNDO, Visit, merge_series, plan
@@ -230,6 +231,22 @@ def test_the_day_before_reminder_keeps_its_wall_time_over_both_clock_changes(zon
 
 
 @pytest.mark.parametrize(
+    ("starts_at", "day_before", "week_before"),
+    [
+        (datetime(2027, 1, 1, 10), date(2026, 12, 31), date(2026, 12, 25)),
+        (datetime(2028, 3, 1, 10), date(2028, 2, 29), date(2028, 2, 23)),
+        (datetime(2027, 3, 1, 10), date(2027, 2, 28), date(2027, 2, 22)),
+    ],
+)
+def test_days_are_counted_over_the_end_of_a_year_and_the_29th_of_february(starts_at, day_before, week_before):
+    visit = Visit("treatment", starts_at, "Europe/London", datetime(2026, 11, 2, 12, tzinfo=UTC))
+
+    days = {each.step: each.local.date() for each in plan(visit, shipped_protocol("nafl_1550"))}
+
+    assert (days["reminder_24h"], days["precare_7"]) == (day_before, week_before)
+
+
+@pytest.mark.parametrize(
     ("zone", "hours"), [("Europe/London", {23, 25}), ("Australia/Lord_Howe", {23.5, 24.5}), ("Asia/Kathmandu", set())]
 )
 def test_a_day_before_a_visit_is_not_always_24_hours(zone, hours):
@@ -273,3 +290,43 @@ def test_moving_a_visit_moves_exactly_what_counts_from_it(name, zone, days, minu
     for old, new in zip(before, later, strict=True):
         counts_from_visit = protocol.step(old.step).anchor == Anchor.VISIT
         assert new.local - old.local == timedelta(days=days if counts_from_visit else 0)
+
+
+YEAR = [date(2026, 1, 1) + timedelta(n) for n in range(365)]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_visit_each_day_of_a_year_says_nothing_at_night_out_of_order_or_after_a_cancel(zone):
+    """Every kind of visit in turn, at another hour each day, booked now long and now shortly before."""
+    clock = ZoneInfo(zone)
+    for number, day in enumerate(YEAR):
+        name = MODALITIES[number % len(MODALITIES)]
+        lead = (number * 37) % (60 * 24 * 45)
+        visit = _visit(name, zone, day, 8 * 60 + (number * 25) % 660, lead, 45, None, None, frozenset({"numbing"}))[1]
+        wanted = plan(visit, shipped_protocol(name))
+
+        assert [each.due_at for each in wanted] == sorted(each.due_at for each in wanted)
+        read_at = {each.step: each.due_at.astimezone(clock).time() for each in wanted if each.step != "after_2h"}
+        assert all(time(9) <= at < time(20) for at in read_at.values()), (day, read_at)
+        assert all(each.due_at < each.not_after for each in wanted)
+        cancelled_at = visit.booked_at + (visit.start - visit.booked_at) * (number % 10) / 10
+        _assert_silent_after_a_cancel([each for each in wanted if each.phase == Phase.BEFORE], visit, cancelled_at)
+
+
+def _assert_silent_after_a_cancel(wanted, visit, at):
+    """What waits is taken back, and only who was told of the visit hears one thing more: that it is off."""
+    rows = [
+        Known(
+            key=key, step=each.step, revision=1, status="sent" if each.due_at <= at else "planned", in_plan=True,
+            out_at=each.due_at if each.due_at <= at else None, said=(), template=each.template, channel=each.channel,
+            context={"when_local": "then"}, due_at=each.due_at, visit_at=visit.start,
+        )
+        for key, each in enumerate(wanted)
+    ]  # fmt: skip
+
+    found = difference(rows, [], at)
+
+    assert set(found.withdrawn) == {row.key for row in rows if row.due_at > at}
+    assert (found.new, found.changed) == ((), ())
+    told = any(row.due_at <= at for row in rows) and at < visit.start
+    assert [found.notice[0].template] == ["cancelled"] if told else found.notice is None

@@ -17,9 +17,10 @@ from patients.registry.actions import issue_link
 from patients.registry.states import LinkScope
 from tests.factories.people import NOW, make_patient
 from tests.factories.treating import ALL_CLEAR, fit, make_clinic, opened
-from treatments.sessions import actions
+from treatments.sessions import actions, fitness, states
 from treatments.sessions.models import FitnessAnswers
-from treatments.sessions.queries import readiness, said_at_home
+from treatments.sessions.queries import said_at_home
+from treatments.sessions.readiness import NotReady, readiness
 from treatments.sessions.states import ASKED_AT_HOME, FitnessQuestion
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +39,7 @@ def ana_of(clinic):
 
 
 def answer(clinic, at=NOW, form_key=None, **answers):
-    return actions.answer_fitness(
+    return fitness.answer_fitness(
         appointment=clinic.visit, answers=ALL_CLEAR | answers, by=ana_of(clinic), at=at, form_key=form_key
     )
 
@@ -105,7 +106,7 @@ class TestAct:
 
     @pytest.mark.parametrize(("question", "given"), [("tan", ""), ("tan", "maybe"), ("tan", "not_applicable")])
     def test_an_unclear_answer_keeps_nothing(self, clinic, question, given):
-        with pytest.raises(actions.FitnessIncomplete) as refused:
+        with pytest.raises(states.FitnessIncomplete) as refused:
             answer(clinic, **{question: given})
 
         assert refused.value.field == question
@@ -115,11 +116,11 @@ class TestAct:
     def test_not_for_a_visit_that_nobody_waits_for(self, clinic, status):
         end(clinic.visit, status)
 
-        with pytest.raises(actions.VisitOver):
+        with pytest.raises(states.VisitOver):
             answer(clinic)
 
     def test_not_after_its_time(self, clinic):
-        with pytest.raises(actions.VisitOver):
+        with pytest.raises(states.VisitOver):
             answer(clinic, at=clinic.visit.ends_at)
 
     def test_the_trail_knows_that_and_not_what(self, clinic):
@@ -133,7 +134,7 @@ class TestAct:
         def broken(**_):
             raise OSError("gone")
 
-        monkeypatch.setattr(actions, "raise_task", broken)
+        monkeypatch.setattr(fitness, "raise_task", broken)
         with pytest.raises(OSError, match="gone"):
             answer(clinic, tan="yes")
 
@@ -154,7 +155,7 @@ def test_it_does_not_stand_for_the_check_at_the_door():
     answer(clinic)
     session = opened(clinic)
 
-    with pytest.raises(actions.NotReady) as refused:
+    with pytest.raises(NotReady) as refused:
         actions.start_session(session=session, by=clinic.by, at=NOW)
 
     assert [item.key for item in refused.value.items] == ["fitness"]

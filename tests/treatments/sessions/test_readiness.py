@@ -3,6 +3,8 @@
 from datetime import date, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clinic.premises.models import Absence
 from clinic.staff.models import Authorisation
@@ -10,11 +12,13 @@ from clinic.staff.states import Role
 from clinic.worklist.actions import raise_task
 from patients.candidacy.models import CandidacyDecision, Flag
 from patients.consent.actions import revoke_consent
-from tests.factories.people import NOW, actor
+from tests.factories.people import NOW, actor, make_patient, set_clock
 from tests.factories.treating import ALL_CLEAR, fit, make_clinic, make_visit, opened
+from tests.factories.visits import make_course, make_decision
+from treatments.booking.models import Appointment
 from treatments.courses.models import Course
-from treatments.sessions.actions import record_fitness
-from treatments.sessions.queries import readiness
+from treatments.sessions.fitness import record_fitness
+from treatments.sessions.readiness import readiness, readiness_of
 
 pytestmark = pytest.mark.django_db
 
@@ -263,8 +267,7 @@ def test_a_check_of_yesterday_is_not_todays(clinic):
 
 def test_the_day_of_the_check_is_the_clinics_day():
     clinic = make_clinic()
-    clinic.location.time_zone = "Pacific/Auckland"
-    clinic.location.save()
+    set_clock(clinic.location, "Pacific/Auckland")
     late = NOW.replace(hour=10, minute=30)  # 23:30 in Auckland
     fit(clinic, at=late)
 
@@ -306,3 +309,40 @@ def test_a_missing_item_never_hides_another(clinic):
     block(clinic)
 
     assert {"decision", "tasks", "consent", "device", "fitness"} <= set(missing(clinic))
+
+
+def booked_for_somebody_else(clinic, name="Marsh", days=2):
+    patient = make_patient(clinic.location, given_name="Cleo", family_name=name)
+    course = make_course(patient, make_decision(patient, decider=clinic.bo, kind="defer"))
+    at = NOW + timedelta(days=days)
+    return make_visit(
+        patient, course, clinic.practitioner, clinic.device, at, status="booked", booked_at=NOW, arrived_at=None
+    )
+
+
+def test_visits_judged_together_are_judged_as_each_alone(clinic):
+    fit(clinic)
+    block(clinic)
+    spot = make_visit(clinic.ana, clinic.course, clinic.practitioner, clinic.device, NOW, kind="test_spot")
+    visits = [booked_for_somebody_else(clinic), clinic.visit, spot]
+
+    together = readiness_of(visits, NOW)
+
+    assert together == [readiness(each, NOW) for each in visits]
+    assert [[item.key for item in found.missing] for found in together] == [
+        ["decision", "consent", "fitness"], ["tasks"], ["tasks", "fitness"],
+    ]  # fmt: skip
+    assert readiness_of([], NOW) == []
+
+
+def test_judging_more_visits_takes_no_more_queries(clinic, django_assert_num_queries):
+    visits = [clinic.visit, *(booked_for_somebody_else(clinic, f"Marsh {days}", days) for days in range(1, 4))]
+    loaded = Appointment.objects.select_related(
+        "patient__location", "type", "course", "practitioner", "device", "location"
+    )
+    visits = list(loaded.filter(pk__in=[visit.pk for visit in visits]))
+    with CaptureQueriesContext(connection) as one:
+        readiness_of(visits[:1], NOW)
+
+    with django_assert_num_queries(len(one)):
+        readiness_of(visits, NOW)

@@ -28,7 +28,7 @@ from tests.factories.treating import (
 )
 from treatments.booking.models import Appointment
 from treatments.courses.models import Course
-from treatments.sessions import actions
+from treatments.sessions import actions, fitness, passes, readiness, states
 from treatments.sessions.models import Addendum, FitnessCheck, SessionPass, TreatmentSession
 from treatments.sessions.queries import last_session, pass_lines
 
@@ -72,14 +72,14 @@ class TestOpening:
         clinic.visit.status = "booked"
         clinic.visit.save()
 
-        with pytest.raises(actions.NotArrived):
+        with pytest.raises(states.NotArrived):
             opened(clinic)
 
     def test_not_without_a_laser(self, clinic):
         clinic.visit.device = None
         clinic.visit.save()
 
-        with pytest.raises(actions.NotArrived):
+        with pytest.raises(states.NotArrived):
             opened(clinic)
 
     def test_a_failed_audit_write_leaves_nothing(self, clinic, monkeypatch):
@@ -112,8 +112,8 @@ class TestFitness:
         answers = {key: value for key, value in ALL_CLEAR.items() if key != question}
         answers |= {question: given} if given is not None else {}
 
-        with pytest.raises(actions.FitnessIncomplete) as refused:
-            actions.record_fitness(session=session, answers=answers, by=clinic.by, at=NOW)
+        with pytest.raises(states.FitnessIncomplete) as refused:
+            fitness.record_fitness(session=session, answers=answers, by=clinic.by, at=NOW)
 
         assert refused.value.field == question
         assert not FitnessCheck.objects.exists()
@@ -135,10 +135,19 @@ class TestFitness:
         session = under_way(clinic)
 
         with pytest.raises(IllegalMove):
-            actions.record_fitness(session=session, answers=ALL_CLEAR, by=clinic.by, at=NOW)
+            fitness.record_fitness(session=session, answers=ALL_CLEAR, by=clinic.by, at=NOW)
 
 
 class TestStarting:
+    def test_the_patient_is_in_the_room_once_it_starts(self, clinic):
+        waiting = fit(clinic)
+        assert waiting.appointment.in_room_at is None
+
+        actions.start_session(session=waiting, by=clinic.by, at=NOW)
+
+        visit = Appointment.objects.get(pk=clinic.visit.pk)
+        assert (visit.step, visit.in_room_at) == ("in_room", NOW)
+
     def test_a_ready_session_starts_with_its_time(self, clinic):
         session = under_way(clinic)
 
@@ -148,7 +157,7 @@ class TestStarting:
         session = opened(clinic)
         Course.objects.update(last_treated_at=NOW - timedelta(days=3))
 
-        with pytest.raises(actions.NotReady) as refused:
+        with pytest.raises(readiness.NotReady) as refused:
             actions.start_session(session=session, by=clinic.by, at=NOW)
 
         assert [item.key for item in refused.value.items] == ["interval", "fitness"]
@@ -177,7 +186,7 @@ class TestStarting:
         session = fit(clinic)
         Course.objects.update(last_treated_at=NOW - timedelta(days=27))
 
-        with pytest.raises(actions.NotReady, match="Only a clinician"):
+        with pytest.raises(readiness.NotReady, match="Only a clinician"):
             actions.start_session(session=session, override_reason="She insists.", by=actor(clinic.dee), at=NOW)
 
     @pytest.mark.parametrize("spoil", ["consent", "decision", "unasked"])
@@ -188,7 +197,7 @@ class TestStarting:
         if spoil == "decision":
             CandidacyDecision.objects.update(status="superseded")
 
-        with pytest.raises(actions.NotReady, match="can't be passed over"):
+        with pytest.raises(readiness.NotReady, match="can't be passed over"):
             actions.start_session(session=session, override_reason="All will be well.", by=clinic.by, at=NOW)
 
     def test_an_unfit_patient_can_be_treated_on_a_clinicians_word(self, clinic):
@@ -209,7 +218,7 @@ class TestStarting:
         clinic.visit.status, clinic.visit.cancel_reason = "cancelled", "patient"
         clinic.visit.save()
 
-        with pytest.raises(actions.NotReady, match="arrived"):
+        with pytest.raises(readiness.NotReady, match="arrived"):
             actions.start_session(session=session, by=clinic.by, at=NOW)
 
     @pytest.mark.parametrize("gone", ["consent", "decision"])
@@ -236,9 +245,9 @@ class TestPasses:
         session = under_way(clinic)
         settings = {"area": "full_face", "passes": 1, "energy_mj": Decimal(80), "coverage_percent": Decimal(8)}
 
-        with pytest.raises(actions.WarningsNeedReason) as refused:
-            actions.record_pass(session=session, **settings, by=clinic.by, at=NOW)
-        row = actions.record_pass(
+        with pytest.raises(states.WarningsNeedReason) as refused:
+            passes.record_pass(session=session, **settings, by=clinic.by, at=NOW)
+        row = passes.record_pass(
             session=session, **settings, warning_reason="Deep scar, tip tested.", by=clinic.by, at=NOW
         )
 
@@ -250,7 +259,7 @@ class TestPasses:
     def test_a_range_that_could_not_be_checked_is_said_but_needs_no_reason(self, clinic):
         session = under_way(clinic)
 
-        row = actions.record_pass(
+        row = passes.record_pass(
             session=session,
             area="full_face",
             passes=1,
@@ -271,8 +280,8 @@ class TestPasses:
         clinic.device.save()
         session = under_way(clinic)
 
-        with pytest.raises(actions.BeyondDevice) as refused:
-            actions.record_pass(
+        with pytest.raises(states.BeyondDevice) as refused:
+            passes.record_pass(
                 session=session,
                 area="full_face",
                 passes=1,
@@ -287,8 +296,8 @@ class TestPasses:
     def test_an_area_outside_the_consent_is_refused(self, clinic):
         session = under_way(clinic)
 
-        with pytest.raises(actions.NotConsented):
-            actions.record_pass(session=session, area="neck", passes=1, energy_mj=Decimal(10), by=clinic.by, at=NOW)
+        with pytest.raises(states.NotConsented):
+            passes.record_pass(session=session, area="neck", passes=1, energy_mj=Decimal(10), by=clinic.by, at=NOW)
 
     def test_a_part_of_a_consented_area_is_covered(self, clinic):
         session = treated_area(clinic, area="forehead")
@@ -300,7 +309,7 @@ class TestPasses:
         key = clinic.visit.form_key
         give = {"area": "full_face", "passes": 1, "energy_mj": Decimal(10), "form_key": key}
 
-        rows = [actions.record_pass(session=session, **give, by=clinic.by, at=NOW) for _ in range(2)]
+        rows = [passes.record_pass(session=session, **give, by=clinic.by, at=NOW) for _ in range(2)]
 
         assert rows[0] == rows[1]
         assert SessionPass.objects.count() == 1
@@ -316,16 +325,14 @@ class TestPasses:
     def test_a_row_without_a_dose_is_refused(self, clinic, settings, field):
         session = under_way(clinic)
 
-        with pytest.raises(actions.DoseMissing) as refused:
-            actions.record_pass(
-                session=session, **({"area": "full_face", "passes": 1} | settings), by=clinic.by, at=NOW
-            )
+        with pytest.raises(states.DoseMissing) as refused:
+            passes.record_pass(session=session, **({"area": "full_face", "passes": 1} | settings), by=clinic.by, at=NOW)
 
         assert refused.value.field == field
 
     def test_not_before_the_start(self, clinic):
-        with pytest.raises(actions.NotUnderWay):
-            actions.record_pass(
+        with pytest.raises(states.NotUnderWay):
+            passes.record_pass(
                 session=fit(clinic), area="full_face", passes=1, energy_mj=Decimal(10), by=clinic.by, at=NOW
             )
 
@@ -334,7 +341,7 @@ class TestPasses:
 
         later = NOW + timedelta(days=30)
         second = second_session(clinic, later)
-        actions.record_pass(
+        passes.record_pass(
             session=second, area="full_face", passes=5, energy_mj=Decimal(18), coverage_percent=Decimal(8),
             by=clinic.by, at=later,
         )  # fmt: skip
@@ -346,15 +353,15 @@ class TestPasses:
     def test_a_struck_row_stays_readable_and_counts_no_more(self, clinic):
         session = treated_area(clinic)
 
-        row = actions.strike_pass(row=session.passes.get(), reason="Wrong area.", by=clinic.by, at=minutes(5))
+        row = passes.strike_pass(row=session.passes.get(), reason="Wrong area.", by=clinic.by, at=minutes(5))
 
         assert (row.struck_by, row.struck_reason, row.struck_at) == (clinic.bo, "Wrong area.", minutes(5))
-        with pytest.raises(actions.RecordIncomplete):
+        with pytest.raises(states.RecordIncomplete):
             complete(session, clinic)
 
     def test_striking_says_why(self, clinic):
-        with pytest.raises(actions.ReasonMissing):
-            actions.strike_pass(row=treated_area(clinic).passes.get(), reason=" ", by=clinic.by, at=NOW)
+        with pytest.raises(states.ReasonMissing):
+            passes.strike_pass(row=treated_area(clinic).passes.get(), reason=" ", by=clinic.by, at=NOW)
 
     @pytest.mark.parametrize("change", [{"energy_mj": 1}, {"laterality": "left"}, {"depth_um": 300}])
     def test_the_database_refuses_to_rewrite_a_row(self, clinic, change):
@@ -368,7 +375,7 @@ def second_session(clinic, at):
     Course.objects.filter(pk=clinic.course.pk).update(last_treated_at=NOW, sessions_done=1)
     visit = make_visit(clinic.ana, Course.objects.get(pk=clinic.course.pk), clinic.practitioner, clinic.device, at)
     session = actions.open_session(appointment=visit, by=clinic.by, at=at)
-    actions.record_fitness(session=session, answers=ALL_CLEAR, by=clinic.by, at=at)
+    fitness.record_fitness(session=session, answers=ALL_CLEAR, by=clinic.by, at=at)
     return actions.start_session(session=session, by=clinic.by, at=at)
 
 
@@ -406,7 +413,7 @@ class TestCompleting:
     def test_what_must_be_said_is_asked_for_at_its_place(self, clinic, field, value):
         session = treated_area(clinic)
 
-        with pytest.raises(actions.RecordIncomplete) as refused:
+        with pytest.raises(states.RecordIncomplete) as refused:
             complete(session, clinic, **{field: value})
 
         assert refused.value.field == field
@@ -415,7 +422,7 @@ class TestCompleting:
 
     @pytest.mark.parametrize("completed_at", [minutes(-1), minutes(41)], ids=["before the start", "in the future"])
     def test_it_cannot_have_ended_before_it_began_or_later_than_now(self, clinic, completed_at):
-        with pytest.raises(actions.WrongTime):
+        with pytest.raises(states.WrongTime):
             complete(treated_area(clinic), clinic, at=minutes(40), completed_at=completed_at)
 
     def test_cut_short_says_why(self, clinic):
@@ -427,7 +434,7 @@ class TestCompleting:
         session = treated_area(clinic)
         numbing = {"anaesthesia": "topical", "anaesthesia_detail": {"strength_percent": 30, "minutes": 45}}
 
-        with pytest.raises(actions.WarningsNeedReason) as refused:
+        with pytest.raises(states.WarningsNeedReason) as refused:
             complete(session, clinic, **numbing)
         done = complete(session, clinic, **numbing, anaesthesia_reason="Compounded, small area.")
 
@@ -456,7 +463,7 @@ class TestAbandoning:
     def test_not_without_a_reason_and_not_once_under_way(self, clinic):
         session = fit(clinic)
 
-        with pytest.raises(actions.ReasonMissing):
+        with pytest.raises(states.ReasonMissing):
             actions.abandon_session(session=session, reason="", by=clinic.by, at=NOW)
         started = actions.start_session(session=session, by=clinic.by, at=NOW)
         with pytest.raises(IllegalMove):
@@ -474,17 +481,17 @@ class TestSigning:
     def test_the_desk_cannot_sign(self, clinic):
         session = complete(treated_area(clinic), clinic)
 
-        with pytest.raises(actions.NotYours):
+        with pytest.raises(states.NotYours):
             actions.sign_off(session=session, by=actor(clinic.dee), at=minutes(60))
 
     def test_not_before_the_end_and_not_twice(self, clinic):
         session = treated_area(clinic)
 
-        with pytest.raises(actions.NotUnderWay):
+        with pytest.raises(states.NotUnderWay):
             actions.sign_off(session=session, by=clinic.by, at=minutes(60))
         complete(session, clinic)
         actions.sign_off(session=session, by=clinic.by, at=minutes(60))
-        with pytest.raises(actions.SignedOff):
+        with pytest.raises(states.SignedOff):
             actions.sign_off(session=session, by=clinic.by, at=minutes(61))
 
     def test_after_it_the_record_is_frozen_by_action_and_by_database(self, clinic):
@@ -492,10 +499,10 @@ class TestSigning:
         row = session.passes.get()
         actions.sign_off(session=session, by=clinic.by, at=minutes(60))
 
-        with pytest.raises(actions.SignedOff):
-            actions.strike_pass(row=row, reason="Late thought.", by=clinic.by, at=minutes(61))
-        with pytest.raises(actions.SignedOff):
-            actions.record_pass(
+        with pytest.raises(states.SignedOff):
+            passes.strike_pass(row=row, reason="Late thought.", by=clinic.by, at=minutes(61))
+        with pytest.raises(states.SignedOff):
+            passes.record_pass(
                 session=session, area="full_face", passes=1, energy_mj=Decimal(10), by=clinic.by, at=minutes(61)
             )
         with pytest.raises(IntegrityError, match="frozen"), transaction.atomic():
@@ -508,10 +515,10 @@ class TestSigning:
     def test_addenda_only_after_signing_and_never_rewritten(self, clinic):
         session = complete(treated_area(clinic), clinic)
 
-        with pytest.raises(actions.NotSignedOff):
+        with pytest.raises(states.NotSignedOff):
             actions.add_addendum(session=session, body="Tip lot 4711.", by=clinic.by, at=minutes(60))
         actions.sign_off(session=session, by=clinic.by, at=minutes(60))
-        with pytest.raises(actions.ReasonMissing):
+        with pytest.raises(states.ReasonMissing):
             actions.add_addendum(session=session, body="  ", by=clinic.by, at=minutes(60))
         addendum = actions.add_addendum(session=session, body="Tip lot 4711.", by=clinic.by, at=minutes(61))
 
@@ -522,7 +529,7 @@ class TestSigning:
     def test_a_pass_added_after_the_end_keeps_the_areas_true(self, clinic):
         session = complete(treated_area(clinic), clinic)
 
-        actions.record_pass(
+        passes.record_pass(
             session=session, area="forehead", passes=1, energy_mj=Decimal(10), by=clinic.by, at=minutes(50)
         )
 
@@ -547,7 +554,7 @@ def test_consent_revoked_at_the_very_moment_comes_before_the_check_or_after_the_
             barrier.wait()
             try:
                 said.append(actions.start_session(session=session, by=clinic.by, at=NOW).status)
-            except actions.NotReady as refused:
+            except readiness.NotReady as refused:
                 said.append([item.key for item in refused.items])
             finally:
                 connection.close()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from tests.factories.people import NOW
+from tests.factories.people import NOW, set_clock
 from tests.factories.treating import ALL_CLEAR, RECORD, fit, make_clinic, minutes, opened, treated_area, under_way
 from treatments.aftercare.actions import finish_treatment
 from treatments.courses.models import Course
@@ -187,8 +187,7 @@ def test_finishing_records_and_begins_aftercare(clinic, bo, time_machine):
 
 
 def test_the_time_is_the_clock_on_the_clinics_wall(clinic, bo, time_machine):
-    clinic.location.time_zone = "America/New_York"
-    clinic.location.save()
+    set_clock(clinic.location, "America/New_York")
     session = treated_area(clinic)
     time_machine.move_to(minutes(45), tick=False)
 

@@ -8,7 +8,7 @@ from patients.candidacy.actions import decide, settle_condition
 from tests.factories.people import NOW
 from tests.factories.screenings import make_screening
 from tests.factories.treating import fit, make_clinic
-from treatments.sessions.queries import readiness
+from treatments.sessions.readiness import readiness
 
 pytestmark = pytest.mark.django_db
 

@@ -33,11 +33,6 @@ def bo(place):
 
 
 @pytest.fixture
-def ana(place):
-    return make_patient(place)
-
-
-@pytest.fixture
 def visit(ana, bo):
     return book(ana, bo, TUESDAY)
 
@@ -67,7 +62,7 @@ def text(answer):
 def test_it_says_when_by_the_wall_clock_of_the_place_and_where(visit):
     assert text(page(visit)).startswith(
         "Your visit Tuesday 1 December 2026 10:00 Where Harley Street 1 Harley Street, London With Bo Lindqvist "
-        "Phone +442079460000 Add to calendar"
+        "Phone +442079460000 Yes, I’ll come Add to calendar"
     )
 
 

@@ -5,13 +5,14 @@ from datetime import timedelta
 import pytest
 
 from clinic.audit.models import AuditEvent
+from clinic.worklist.models import Task
 from patients.registry.states import LinkScope
 from tests.factories.people import NOW, make_patient
 from tests.factories.visits import BY, book, utc
 from treatments.booking.actions import move_appointment
 from treatments.booking.models import Appointment
 
-from .test_my_visit import TUESDAY, ana, bo, opened, place, text, visit  # noqa: F401
+from .test_my_visit import TUESDAY, bo, opened, place, text, visit  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 THURSDAY = utc("2026-12-03T14:30")
@@ -30,6 +31,9 @@ class Phone:
     def get(self, path, **query):
         return self.client.get(self.home + path, query)
 
+    def confirm(self, version=1):
+        return self.client.post(self.home + "confirm/", {"version": version})
+
     def cancel(self, version=1, reason="unwell"):
         return self.client.post(self.home + "cancel/", {"version": version, "reason": reason})
 
@@ -39,6 +43,66 @@ class Phone:
 
 def now(visit):  # noqa: F811
     return Appointment.objects.get(pk=visit.pk)
+
+
+def test_confirmed_by_a_button_the_desk_sees_it_and_the_page_thanks(visit, phone):  # noqa: F811
+    assert "Yes, I’ll come" in text(phone.get(""))
+
+    assert [phone.confirm().status_code, phone.confirm().status_code] == [302, 302]
+
+    assert (now(visit).step, now(visit).confirmed_by_name) == ("confirmed", visit.patient.full_name)
+    assert AuditEvent.objects.filter(action="appointment.confirmed").count() == 1
+    assert "You told us that you will come." in text(phone.get(""))
+    assert "Yes, I’ll come" not in text(phone.get(""))
+
+
+def test_a_visit_that_was_moved_meanwhile_is_not_confirmed_unread(visit, phone):  # noqa: F811
+    move_appointment(appointment=visit, starts_at=THURSDAY, expected_version=1, by=BY, at=NOW)
+
+    phone.confirm(version=1)
+
+    assert now(visit).confirmed_at is None
+    assert "We changed this visit meanwhile." in text(phone.get(""))
+
+
+def test_a_cancelled_visit_cannot_be_confirmed(visit, phone):  # noqa: F811
+    phone.cancel()
+
+    assert phone.confirm(version=2).status_code == 302
+    assert now(visit).confirmed_at is None
+
+
+def test_the_desk_is_told_of_each_own_change_once_and_at_once(visit, phone):  # noqa: F811
+    phone.move()
+    phone.move()
+    phone.cancel(version=2)
+    phone.cancel(version=2)
+
+    told = Task.objects.filter(kind="own_change").order_by("id")
+    assert [(each.title, each.why, each.role, each.created_at) for each in told] == [
+        (
+            "Ana Reyes moved their visit",
+            "Now Thursday 3 December, 14:30; it was Tuesday 1 December, 10:00.",
+            "front_desk",
+            NOW,
+        ),
+        (
+            "Ana Reyes cancelled their visit",
+            "It was on Thursday 3 December, 14:30. The time is free again.",
+            "front_desk",
+            NOW,
+        ),
+    ]
+
+
+def test_when_the_desk_cannot_be_told_the_visit_stays(visit, phone, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("treatments.visits.actions.raise_task", lambda **facts: 1 / 0)
+
+    for act in (phone.cancel, phone.move):
+        with pytest.raises(ZeroDivisionError):
+            act()
+
+    assert (now(visit).status, now(visit).starts_at, now(visit).version) == ("booked", TUESDAY, 1)
 
 
 def test_cancelled_with_a_reason_the_time_is_free_and_the_trail_says_who(visit, phone):  # noqa: F811

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from icalendar import Calendar
 
 from clinic.transports.email import smtp
-from patients.messaging import actions as messaging
+from patients.messaging import bell as messaging
 from patients.messaging.sender import dispatch
 from tests.factories.people import NOW, make_clinician, make_location, make_patient
 from tests.factories.smtp import SmtpServer
@@ -94,3 +95,41 @@ def test_lines_are_folded_at_75_octets_and_no_letter_is_split():
 def test_a_time_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="time zone"):
         entry(starts_at=TUESDAY.replace(tzinfo=None))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_program_reads_each_file_as_it_was_meant(server):
+    """RFC 5545 as icalendar reads it: an invitation, its update, its end; one event throughout."""
+    location = make_location("Boston", "America/New_York", address="210 Newbury Street; Boston, MA")
+    bo = make_clinician("Bo Lindqvist", location).practitioner
+    before, after = utc("2027-03-12T15:00"), utc("2027-03-15T14:00")  # 10:00 there, on either side of the change
+    at = before - timedelta(days=4)
+    visit = book(make_patient(location), bo, before, at=at)
+    dispatch(at=at + timedelta(minutes=4))
+    moved = move_appointment(
+        appointment=visit, starts_at=after, expected_version=1, by=BY, at=at + timedelta(hours=1)
+    ).appointment
+    dispatch(at=at + timedelta(hours=1, minutes=4))
+    cancel_appointment(appointment=moved, reason="patient", by=BY, at=at + timedelta(hours=2))
+    dispatch(at=at + timedelta(hours=2, minutes=4))
+
+    said, uids = [], set()
+    for letter in server.letters:
+        for part in letter.message.iter_attachments():
+            calendar = Calendar.from_ical(part.get_content())
+            (event,) = calendar.events
+            assert (calendar.errors, event.errors) == ([], [])
+            assert calendar["METHOD"] == part.get_param("method")
+            assert str(event["LOCATION"]) == "210 Newbury Street; Boston, MA"
+            assert str(event["ATTENDEE"]) == "mailto:ana.reyes@mail.example"
+            assert str(event["ORGANIZER"]).startswith("mailto:")
+            uids.add(str(event["UID"]))
+            local = event["DTSTART"].dt.astimezone(location.zone)
+            said.append((str(calendar["METHOD"]), event["SEQUENCE"], str(event["STATUS"]), f"{local:%m-%d %H:%M}"))
+
+    assert said == [
+        ("REQUEST", 0, "CONFIRMED", "03-12 10:00"),
+        ("REQUEST", 1, "CONFIRMED", "03-15 10:00"),
+        ("CANCEL", 2, "CANCELLED", "03-15 10:00"),
+    ]
+    assert len(uids) == 1

@@ -10,7 +10,7 @@ from patients.messaging.models import Message
 from patients.registry.access import KEY
 from patients.registry.actions import issue_link
 from patients.registry.states import LinkScope
-from tests.factories.people import NOW, make_device, make_location, make_patient, make_practitioner
+from tests.factories.people import NOW, make_device, make_patient
 from tests.factories.visits import BY, book, get_type, make_course, utc
 from treatments.booking.actions import cancel_appointment, move_appointment
 from treatments.booking.models import Appointment
@@ -31,16 +31,6 @@ pytestmark = pytest.mark.django_db
 SWEEP = Actor.task("waitlist.sweep")
 TEN = utc("2026-11-24T10:00")
 TUESDAY = date(2026, 11, 24)
-
-
-@pytest.fixture
-def place():
-    return make_location()
-
-
-@pytest.fixture
-def bo(place):
-    return make_practitioner("Bo Lindqvist", place)
 
 
 def wait(patient, type="consultation", at=NOW, **fields):

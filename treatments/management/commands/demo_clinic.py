@@ -12,7 +12,8 @@ from clinic.staff.models import User
 from patients.messaging.models import Message
 from patients.messaging.sender import dispatch
 from patients.messaging.states import MessageStatus
-from treatments.aftercare.actions import climb_due, note_missed_checkins
+from treatments.aftercare.alarms import climb_due
+from treatments.aftercare.silence import note_missed_checkins
 from treatments.demo.actions import build_clinic, ring_the_silent
 
 DEMO = Actor.command("demo")

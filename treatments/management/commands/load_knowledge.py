@@ -16,6 +16,7 @@ from patients.candidacy.queries import shipped_questionnaire
 from patients.candidacy.rules import load_pack
 from patients.consent.actions import load_wordings
 from patients.intake.rules import load_questionnaire
+from patients.letters.queries import check_letter, shipped_packs
 from treatments.aftercare.rules import parse_triage
 from treatments.plan.rules import parse_protocol
 from treatments.sessions.rules import parse_settings
@@ -47,6 +48,9 @@ class Command(BaseCommand):
                     body = path.read_text(encoding="utf-8")
                     check(body, path.name)
                     load_shipped(kind=kind, name=path.stem, body=body, by=by, at=at)
+            for name, body in shipped_packs():
+                check_letter(body, name)
+                load_shipped(kind=PackKind.LETTER, name=name, body=body, by=by, at=at)
             load_wordings(by=by, at=at)
         except PackError as refused:
             raise CommandError(str(refused)) from refused
