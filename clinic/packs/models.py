@@ -37,7 +37,7 @@ class RulePack(models.Model):
     applied_to = models.PositiveBigIntegerField(default=0, help_text="Patients up to this key have been looked at.")
 
     class Meta:
-        ordering = ["kind", "name", "-version"]
+        ordering = ["kind", "name", "-version", "id"]
         constraints = [
             models.UniqueConstraint(fields=["kind", "name", "version"], name="pack_version_once"),
             models.UniqueConstraint(

@@ -46,7 +46,7 @@ class Location(models.Model):
     objects = LocationQuerySet.as_manager()
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["name", "id"]
 
     def __str__(self) -> str:
         return self.name
@@ -63,7 +63,7 @@ class Room(models.Model):
     is_active = models.BooleanField(default=True)
 
     class Meta:
-        ordering = ["location", "name"]
+        ordering = ["location", "name", "id"]
         constraints = [models.UniqueConstraint(fields=["location", "name"], name="room_named_once_per_location")]
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Device(models.Model):
     is_active = models.BooleanField(default=True)
 
     class Meta:
-        ordering = ["location", "make", "model"]
+        ordering = ["location", "make", "model", "id"]
         constraints = [models.UniqueConstraint(fields=["make", "model", "serial"], name="device_serial_once")]
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class OpeningHours(models.Model):
     closes = models.TimeField()
 
     class Meta:
-        ordering = ["location", "weekday", "opens"]
+        ordering = ["location", "weekday", "opens", "id"]
         constraints = [
             models.CheckConstraint(condition=Q(closes__gt=F("opens")), name="hours_close_after_opening"),
             models.CheckConstraint(condition=Q(weekday__lte=6), name="hours_weekday_0_to_6"),
@@ -155,7 +155,7 @@ class DatedHours(models.Model):
     set_by_name = models.CharField(max_length=200)
 
     class Meta:
-        ordering = ["location", "day", "opens"]
+        ordering = ["location", "day", "opens", "id"]
         verbose_name_plural = "dated hours"
         indexes = [models.Index(fields=["location", "day"], name="dated_hours_by_day")]
         constraints = [
@@ -182,7 +182,7 @@ class Absence(models.Model):
     reason = models.CharField(max_length=200)
 
     class Meta:
-        ordering = ["starts_at"]
+        ordering = ["starts_at", "id"]
         constraints = [models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="absence_ends_after_start")]
 
     def __str__(self) -> str:

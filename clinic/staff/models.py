@@ -43,7 +43,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     objects = UserManager()
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["name", "id"]
         constraints = [models.CheckConstraint(condition=~Q(name=""), name="user_has_a_name")]
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class Practitioner(models.Model):
     is_active = models.BooleanField(default=True)
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["name", "id"]
 
     def __str__(self) -> str:
         return self.name
@@ -118,7 +118,7 @@ class OnCall(models.Model):
     order = models.PositiveSmallIntegerField(default=1)
 
     class Meta:
-        ordering = ["starts_at", "order"]
+        ordering = ["starts_at", "order", "id"]
         constraints = [models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="on_call_ends_after_start")]
 
     def __str__(self) -> str:

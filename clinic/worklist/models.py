@@ -54,7 +54,7 @@ class Task(models.Model):
     objects = TaskQuerySet.as_manager()
 
     class Meta:
-        ordering = ["due_at"]
+        ordering = ["due_at", "id"]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(status__in=["requested", "accepted"]), name="task_unfinished")
         ]

@@ -35,7 +35,7 @@ class Enquiry(models.Model):
     objects = EnquiryQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-received_at"]
+        ordering = ["-received_at", "-id"]
         verbose_name_plural = "enquiries"
         constraints = [
             models.CheckConstraint(condition=~Q(family_name=""), name="enquiry_has_a_name"),

@@ -132,7 +132,9 @@ def start_response(*, patient: Patient, by: Actor, at: datetime) -> Questionnair
         _ask_again_what_is_old(begun, by=by, at=at)
         return begun
     in_force = (
-        fresh.responses.filter(status=ResponseStatus.COMPLETED, amended_by=None).order_by("-completed_at").first()
+        fresh.responses.filter(status=ResponseStatus.COMPLETED, amended_by=None)
+        .order_by("-completed_at", "-id")
+        .first()
     )
     response = QuestionnaireResponse.objects.create(
         patient=fresh, pack=published(PackKind.QUESTIONNAIRE, QUESTIONNAIRE), amends=in_force, started_at=at

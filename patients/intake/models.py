@@ -31,7 +31,7 @@ class QuestionnaireResponse(models.Model):
     objects = ResponseQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-started_at"]
+        ordering = ["-started_at", "-id"]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=["in-progress", "stopped"])

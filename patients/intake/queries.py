@@ -149,7 +149,7 @@ def open_response(patient: Patient) -> QuestionnaireResponse | None:
 
 def completed_response(patient: Patient) -> QuestionnaireResponse | None:
     """Return the patient's answers in force: the completed ones that nothing newer replaced."""
-    return _responses(patient).filter(status=ResponseStatus.COMPLETED).order_by("-completed_at").first()
+    return _responses(patient).filter(status=ResponseStatus.COMPLETED).order_by("-completed_at", "-id").first()
 
 
 @dataclass(frozen=True)

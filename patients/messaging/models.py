@@ -183,7 +183,7 @@ class DeliveryAttempt(models.Model):
     answer = models.CharField(max_length=300, blank=True)
 
     class Meta:
-        ordering = ["at"]
+        ordering = ["at", "id"]
 
     def __str__(self) -> str:
         return f"{self.outcome} at {self.at}"

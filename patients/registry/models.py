@@ -119,7 +119,7 @@ class PatientContact(models.Model):
     until_at = models.DateTimeField(null=True)
 
     class Meta:
-        ordering = ["-since_at"]
+        ordering = ["-since_at", "-id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["patient", "point"], condition=Q(until_at__isnull=True), name="patient_contact_once"

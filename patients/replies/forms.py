@@ -81,7 +81,7 @@ class TakeForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["to"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = User.objects.filter(pk__in=[user.pk for user in people]).order_by("name")
+        field.queryset = User.objects.filter(pk__in=[user.pk for user in people]).order_by("name", "id")
 
 
 class CloseForm(forms.Form):

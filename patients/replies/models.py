@@ -80,7 +80,7 @@ class Reply(models.Model):
     read_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:
-        ordering = ["-received_at"]
+        ordering = ["-received_at", "-id"]
 
     def __str__(self) -> str:
         return f"Reply from {self.point}"

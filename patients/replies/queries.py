@@ -83,7 +83,7 @@ def home_of(point: ContactPoint, people: Sequence[Patient]) -> Location | None:
 
     Somebody whom nobody knows is seen at the first location; None where there is none at all.
     """
-    last = Message.objects.filter(point=point).order_by("-handed_at").select_related("location").first()
+    last = Message.objects.filter(point=point).order_by("-handed_at", "-id").select_related("location").first()
     if last is not None:
         return last.location
     return people[0].location if people else Location.objects.filter(is_active=True).order_by("pk").first()
@@ -124,12 +124,12 @@ def thread(conversation: Conversation) -> list[Line]:
     """Return what was said with the number, oldest first: their texts and ours, of this and earlier conversations."""
     theirs = [
         Line(reply.received_at, reply.text, reply=reply)
-        for reply in Reply.objects.filter(point=conversation.point).order_by("-received_at")[:LONGEST_THREAD]
+        for reply in Reply.objects.filter(point=conversation.point).order_by("-received_at", "-id")[:LONGEST_THREAD]
     ]
     rows = Message.objects.filter(point=conversation.point, handed_at__isnull=False).select_related("patient")
     ours = [
         Line(message.sent_at or message.handed_at or message.due_at, _said(message), message=message)
-        for message in rows.order_by("-handed_at")[:LONGEST_THREAD]
+        for message in rows.order_by("-handed_at", "-id")[:LONGEST_THREAD]
     ]
     waiting = Message.objects.filter(about=conversation.about, handed_at=None).select_related("patient")
     ours += [Line(message.created_at, _said(message), message=message) for message in waiting]

@@ -71,7 +71,11 @@ def visible_others(way: Way, user: User) -> tuple[list[Patient], int]:
 
 def coming_messages(patient: Patient) -> Coming:
     """Return the next waiting messages, soonest first."""
-    rows = patient.messages.filter(status__in=UNSENT).select_related("patient", "location", "point").order_by("due_at")
+    rows = (
+        patient.messages.filter(status__in=UNSENT)
+        .select_related("patient", "location", "point")
+        .order_by("due_at", "id")
+    )
     found = list(rows[:COMING_SHOWN])
     stopped = [row for row in found if row.is_stopped]
     return Coming([row for row in found if row not in stopped], stopped)

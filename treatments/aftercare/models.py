@@ -46,7 +46,7 @@ class CheckIn(models.Model):
     objects = CheckInQuerySet.as_manager()
 
     class Meta:
-        ordering = ["due_at"]
+        ordering = ["due_at", "id"]
         indexes = [models.Index(fields=["silent_at"], condition=Q(status="planned"), name="checkin_unheard")]
         constraints = [
             models.UniqueConstraint(fields=["session", "step"], name="checkin_once_per_step"),
@@ -134,7 +134,7 @@ class Escalation(models.Model):
     objects = EscalationQuerySet.as_manager()
 
     class Meta:
-        ordering = ["act_by"]
+        ordering = ["act_by", "id"]
         indexes = [
             models.Index(fields=["climbs_at"], condition=Q(status="open"), name="escalation_climbing"),
             models.Index(fields=["location", "act_by"], condition=~Q(status="closed"), name="escalation_unfinished"),
@@ -199,7 +199,7 @@ class AdverseEvent(models.Model):
     struck_reason = models.CharField(max_length=400, blank=True)
 
     class Meta:
-        ordering = ["-recorded_at"]
+        ordering = ["-recorded_at", "-id"]
         constraints = [
             models.CheckConstraint(condition=Q(grade__gte=1, grade__lte=5), name="adverse_event_grade_1_to_5"),
         ]

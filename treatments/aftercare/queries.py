@@ -178,7 +178,7 @@ def unheard(user: User) -> list[CheckIn]:
     waiting = Task.objects.unfinished().filter(kind=SILENCE_TASK).values_list("about", flat=True)
     refs = [about.removeprefix("checkin:") for about in waiting]
     rows = CheckIn.objects.visible_to(user).filter(status=CheckInStatus.MISSED, ref__in=refs)
-    return list(rows.select_related("patient", "session__appointment__location").order_by("due_at"))
+    return list(rows.select_related("patient", "session__appointment__location").order_by("due_at", "id"))
 
 
 def people_to_ask(alarm: Escalation) -> list[User]:
@@ -225,7 +225,7 @@ def worst_open(checkin: CheckIn) -> Escalation | None:
 def seen_by(checkin: CheckIn) -> Escalation | None:
     """Return the check-in's alarm that somebody took last, None while nobody has."""
     taken = checkin.escalations.exclude(acknowledged_at=None)
-    return taken.select_related("owner__practitioner", "location").order_by("-acknowledged_at").first()
+    return taken.select_related("owner__practitioner", "location").order_by("-acknowledged_at", "-id").first()
 
 
 def latest_answer(checkin: CheckIn) -> CheckInAnswer | None:
@@ -243,7 +243,7 @@ def answer_behind(alarm: Escalation) -> CheckInAnswer | None:
 def closed_alarms(user: User, limit: int = 10) -> list[Escalation]:
     """Return the alarms closed last, the latest first."""
     rows = Escalation.objects.visible_to(user).filter(status=EscalationStatus.CLOSED)
-    return list(rows.select_related("patient", "closed_by", "location").order_by("-closed_at")[:limit])
+    return list(rows.select_related("patient", "closed_by", "location").order_by("-closed_at", "-id")[:limit])
 
 
 @cache
@@ -282,7 +282,7 @@ def normal_now(checkin: CheckIn, at: datetime) -> Step | None:
 def next_checkin(checkin: CheckIn, at: datetime) -> CheckIn | None:
     """Return the next check-in of the same treatment that is still to come."""
     coming = checkin.session.checkins.filter(status=CheckInStatus.PLANNED, due_at__gt=at).exclude(pk=checkin.pk)
-    return coming.order_by("due_at").first()
+    return coming.order_by("due_at", "id").first()
 
 
 def in_words(answers: Mapping[str, Any], triage: TriagePack) -> list[tuple[str, str]]:

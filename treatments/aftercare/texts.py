@@ -39,5 +39,5 @@ def raise_alarm_for_text(conversation: Conversation, reply: Reply, by: Actor, at
 
 def _likeliest(people: list[Patient]) -> Patient | None:
     """Return who was treated last of those who use the number; else the first of them."""
-    last = TreatmentSession.objects.treated().filter(patient__in=people).order_by("-completed_at").first()
+    last = TreatmentSession.objects.treated().filter(patient__in=people).order_by("-completed_at", "-id").first()
     return last.patient if last is not None else next(iter(people), None)

@@ -431,7 +431,7 @@ def _alarm_of(request: StaffRequest, ref: uuid.UUID) -> Escalation:
 def _alarm_page(request: StaffRequest, found: Escalation, status: int = 200, **given: Any) -> HttpResponse:
     at = timezone.now()
     _, triage = queries.triage_of(found.checkin) if found.checkin else queries.triage_in_force()
-    answered = found.checkin.answer_sets.order_by("-answered_at") if found.checkin else ()
+    answered = found.checkin.answer_sets.order_by("-answered_at", "-id") if found.checkin else ()
     sets = [(each, queries.in_words(each.answers, triage)) for each in answered]
     people = queries.people_to_ask(found)
     mine = found.owner_id == request.user.pk or Role.LEAD_CLINICIAN in request.user.roles
@@ -441,7 +441,7 @@ def _alarm_page(request: StaffRequest, found: Escalation, status: int = 200, **g
             "patient": found.patient,
             "place": found.location,
             "session": found.checkin.session if found.checkin else None,
-            "texts": found.conversation.replies.order_by("-received_at") if found.conversation else (),
+            "texts": found.conversation.replies.order_by("-received_at", "-id") if found.conversation else (),
             "family": people_at(found.conversation.point) if found.conversation else (),
             "phone": contact_for(found.patient, ContactKind.PHONE),
             "email": contact_for(found.patient, ContactKind.EMAIL),

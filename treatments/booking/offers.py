@@ -157,7 +157,7 @@ def _after_booked(ask: Ask) -> tuple[date, date | None]:
     gate to say.
     """
     rows = ask.patient.appointments.filter(status__in=PENDING, type__kind=VisitKind.TREATMENT, course__isnull=False)
-    last = rows.order_by("-starts_at").values_list("starts_at", "course__min_interval_days")
+    last = rows.order_by("-starts_at", "-id").values_list("starts_at", "course__min_interval_days")
     is_new = ask.type.kind == VisitKind.TREATMENT and ask.modality and ask.leaving_out is None
     found = last.first() if is_new else None
     if found is None:

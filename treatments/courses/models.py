@@ -34,7 +34,7 @@ class Course(models.Model):
     objects = CourseQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-planned_at"]
+        ordering = ["-planned_at", "-id"]
         constraints = [
             models.CheckConstraint(
                 condition=Q(sessions_planned__gte=1, sessions_planned__lte=20), name="course_1_to_20_sessions"

@@ -86,14 +86,18 @@ def past_of(patients: Collection[int]) -> Past:
     """Return what is on record of the courses of these patients, by their keys, in one query."""
     courses: dict[int, list[Course]] = defaultdict(list)
     rows = Course.objects.filter(patient__in=patients).exclude(status=CourseStatus.ENTERED_IN_ERROR)
-    for course in rows.order_by("-planned_at"):
+    for course in rows.order_by("-planned_at", "-id"):
         courses[course.patient_id].append(course)
     return Past(courses)
 
 
 def course_for(patient: Patient, modality: str) -> Course | None:
     """Return the patient's open course with the modality, the latest if there are several."""
-    return Course.objects.filter(patient=patient, modality=modality, status__in=OPEN).order_by("-planned_at").first()
+    return (
+        Course.objects.filter(patient=patient, modality=modality, status__in=OPEN)
+        .order_by("-planned_at", "-id")
+        .first()
+    )
 
 
 def consent_plan(course: Course) -> dict[str, object]:

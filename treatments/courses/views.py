@@ -98,7 +98,7 @@ def _context(row: Course, form: ChangeForm) -> dict[str, Any]:
         "earliest_on": earliest_on if row.status == "active" else None,
         "earliest_reason": reason,
         "consent": consent_for(row),
-        "visits": row.appointments.select_related("type", "location", "practitioner").order_by("starts_at"),
+        "visits": row.appointments.select_related("type", "location", "practitioner").order_by("starts_at", "id"),
         "is_open": row.status in ("active", "on-hold"),
     }
 

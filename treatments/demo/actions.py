@@ -517,7 +517,7 @@ def _recover(clinic: Clinic, course: Course, story: Story, by: Actor) -> None:
     session = course.sessions.order_by("-number").first()
     if session is None:
         return
-    for checkin in session.checkins.filter(due_at__lt=clinic.at).order_by("due_at"):
+    for checkin in session.checkins.filter(due_at__lt=clinic.at).order_by("due_at", "id"):
         said = story.checkins.get(checkin.day)
         if said is None and clinic.at - checkin.due_at > timedelta(days=2) and clinic.dice.randrange(8):
             said = CALM  # most people answer, and most of them are well

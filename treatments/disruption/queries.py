@@ -267,7 +267,7 @@ def objections_to_reminders(messages: Sequence[AnyMessage], _at: datetime) -> di
     visit that was moved since the call was asked for is no longer in doubt.
     """
     calls = Task.objects.unfinished().filter(key__startswith=CALL_KEY)  # all there are: few, and often none
-    asked_at = dict(calls.order_by("-due_at").values_list("about", "created_at"))
+    asked_at = dict(calls.order_by("-due_at", "-id").values_list("about", "created_at"))
     reminders = [each for each in messages if each.template == "reminder" and each.about in asked_at]
     if not reminders:
         return {}

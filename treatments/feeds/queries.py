@@ -85,7 +85,7 @@ def table_of(places: Sequence[Location], first: date, last: date) -> Iterator[li
 
 def _reached(kind: str) -> Subquery:
     now = PatientContact.objects.filter(Q(until_at=None), patient=OuterRef("patient"), point__kind=kind)
-    return Subquery(now.order_by("-since_at").values("point__value")[:1])
+    return Subquery(now.order_by("-since_at", "-id").values("point__value")[:1])
 
 
 def _row(visit: Appointment, place: Location) -> list[str]:

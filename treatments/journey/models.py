@@ -15,7 +15,7 @@ class MessageCheck(models.Model):
     found = models.JSONField(default=list)
 
     class Meta:
-        ordering = ["-at"]
+        ordering = ["-at", "-id"]
         constraints = [
             models.CheckConstraint(
                 condition=Q(looked_at__gte=models.F("repaired") + models.F("failed")), name="message_check_adds_up"

@@ -168,8 +168,8 @@ def chart(patient: Patient, user: User, at: datetime) -> Chart:
 def _messages_about_now(patient: Patient, at: datetime) -> list[Message]:
     """Return the next few messages and the latest few, newest first: what the desk is asked about."""
     known = patient.messages.select_related("point")
-    coming = known.filter(due_at__gte=at, status__in=[*UNSENT]).order_by("due_at")[:3]
-    return [*reversed(coming), *known.filter(due_at__lt=at).order_by("-due_at")[:5]]
+    coming = known.filter(due_at__gte=at, status__in=[*UNSENT]).order_by("due_at", "id")[:3]
+    return [*reversed(coming), *known.filter(due_at__lt=at).order_by("-due_at", "-id")[:5]]
 
 
 def _course_line(course: Course, modalities: dict[str, str], areas: dict[str, str], reads: bool) -> Line:
@@ -293,7 +293,7 @@ def _all_done(course: Course) -> NextStep:
 
 def _step_of_intake(patient: Patient) -> NextStep:
     send = reverse("send_link", args=[patient.ref])
-    response = patient.responses.order_by("-started_at").first()
+    response = patient.responses.order_by("-started_at", "-id").first()
     if response is None:
         return NextStep(
             Stage.INTAKE, "No questionnaire has been sent.", "Send the questionnaire", send, LinkScope.INTAKE
@@ -498,15 +498,19 @@ def healing(patient: Patient, at: datetime) -> Healing | None:
         TreatmentSession.objects.treated()
         .filter(patient=patient, completed_at__gt=at - timedelta(days=HEALING_DAYS))
         .select_related("appointment__location")
-        .order_by("-completed_at")
+        .order_by("-completed_at", "-id")
         .first()
     )
     if session is None:
         return None
     assert session.completed_at is not None
     zone = session.appointment.location.zone
-    said = patient.messages.filter(about=session.about, due_at__lte=at).exclude(status="superseded").order_by("-due_at")
-    checkins = list(session.checkins.filter(status="planned").order_by("due_at"))
+    said = (
+        patient.messages.filter(about=session.about, due_at__lte=at)
+        .exclude(status="superseded")
+        .order_by("-due_at", "-id")
+    )
+    checkins = list(session.checkins.filter(status="planned").order_by("due_at", "id"))
     visit = patient.appointments.filter(status=AppointmentStatus.BOOKED, starts_at__gte=at).select_related(
         "type", "location"
     )
@@ -521,7 +525,7 @@ def healing(patient: Patient, at: datetime) -> Healing | None:
         open_checkin=next((checkin for checkin in reversed(checkins) if checkin.due_at <= at), None),
         answered_at=answered.answered_at if answered and alarm is None else None,
         alarm=alarm,
-        next_visit=visit.order_by("starts_at").first(),
+        next_visit=visit.order_by("starts_at", "id").first(),
     )
 
 

@@ -69,7 +69,7 @@ def treatment_type(course: Course) -> AppointmentType | None:
 def booked_sessions(course: Course) -> list[Appointment]:
     """Return the treatments of the course that are still to come, in order."""
     rows = course.appointments.filter(status__in=PENDING, type__kind=VisitKind.TREATMENT)
-    return list(rows.select_related("location", "practitioner", "type").order_by("starts_at"))
+    return list(rows.select_related("location", "practitioner", "type").order_by("starts_at", "id"))
 
 
 def sessions_to_plan(course: Course) -> int:
@@ -220,7 +220,7 @@ def later_visits(visit: Appointment, after: datetime) -> list[Appointment]:
         return []
     statuses = [AppointmentStatus.BOOKED, AppointmentStatus.PROPOSED]
     rows = visit.course.appointments.filter(status__in=statuses, starts_at__gt=after).exclude(pk=visit.pk)
-    rows = rows.exclude(pk__in=offered()).order_by("starts_at")
+    rows = rows.exclude(pk__in=offered()).order_by("starts_at", "id")
     return list(rows.select_related("location", "practitioner", "type", "course", "patient", "room", "device"))
 
 

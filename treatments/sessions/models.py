@@ -58,7 +58,7 @@ class TreatmentSession(models.Model):
     objects = SessionQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-opened_at"]
+        ordering = ["-opened_at", "-id"]
         constraints = [
             models.CheckConstraint(
                 condition=~Q(status__in=["in-progress", "on-hold", "stopped", "completed"])
@@ -199,7 +199,7 @@ class Addendum(models.Model):
     added_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
-        ordering = ["added_at"]
+        ordering = ["added_at", "id"]
 
     def __str__(self) -> str:
         return f"Addendum to {self.session}"

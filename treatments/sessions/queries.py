@@ -28,7 +28,12 @@ SETTINGS = "settings"  # the name under which the usual settings are published
 def last_session(session: TreatmentSession) -> TreatmentSession | None:
     """Return the latest earlier session of the same patient and modality in which the laser touched skin."""
     earlier = TreatmentSession.objects.treated().filter(patient=session.patient, modality=session.modality)
-    return earlier.exclude(pk=session.pk).filter(completed_at__lt=session.opened_at).order_by("-completed_at").first()
+    return (
+        earlier.exclude(pk=session.pk)
+        .filter(completed_at__lt=session.opened_at)
+        .order_by("-completed_at", "-id")
+        .first()
+    )
 
 
 def standing_passes(session: TreatmentSession) -> list[SessionPass]:

@@ -240,4 +240,4 @@ def waits_sooner(visit: Appointment) -> WaitlistEntry | None:
 def booked_visits(patient: Patient, location: Location, at: datetime) -> list[Appointment]:
     """Return the visits the patient has here, the soonest first: somebody may wait for an earlier time for one."""
     rows = patient.appointments.filter(location=location, status=AppointmentStatus.BOOKED, starts_at__gt=at)
-    return list(rows.select_related("type", "course", "location").order_by("starts_at"))
+    return list(rows.select_related("type", "course", "location").order_by("starts_at", "id"))
