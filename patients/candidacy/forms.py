@@ -15,7 +15,8 @@ from patients.candidacy.facts import known_facts
 from patients.candidacy.review import Suggestion
 from patients.candidacy.states import READ_BY_PATIENT, ConditionWork, DecisionKind, PatientWordsMissing
 from patients.intake.queries import Given
-from patients.intake.rules import NONE_OF_THESE, Question
+from patients.intake.questionnaire import Question
+from patients.intake.rules import NONE_OF_THESE
 from patients.intake.states import QuestionType
 
 OWN_ROWS = 2

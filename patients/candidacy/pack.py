@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from patients.candidacy.states import Effect
 from patients.conditions.rules import All, Condition, Days, Pattern, Run
-from patients.intake.rules import Questionnaire
+from patients.intake.questionnaire import Questionnaire
 
 RANK: Mapping[Effect, int] = {effect: rank for rank, effect in enumerate(Effect)}
 

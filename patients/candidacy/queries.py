@@ -31,8 +31,9 @@ from patients.candidacy.states import (
     ScreeningStatus,
 )
 from patients.intake.models import QuestionnaireResponse
+from patients.intake.pack import load_questionnaire
 from patients.intake.queries import frozen_answers, questionnaire_of
-from patients.intake.rules import Questionnaire, load_questionnaire
+from patients.intake.questionnaire import Questionnaire
 from patients.registry.models import Patient
 from patients.registry.rules import age_on
 

@@ -34,7 +34,7 @@ from patients.conditions.rules import (
     in_group,
     questions_of,
 )
-from patients.intake.rules import Questionnaire
+from patients.intake.questionnaire import Questionnaire
 from patients.intake.states import QuestionType
 
 EVERY_GROUP = "all"

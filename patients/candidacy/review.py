@@ -38,7 +38,7 @@ from patients.candidacy.states import (
     Outcome,
     ScreeningStatus,
 )
-from patients.intake.rules import Question, SkinScore
+from patients.intake.questionnaire import Question, SkinScore
 
 GOALS = ("concerns", "treatment_areas", "expectation", "event_date", "can_avoid_sun", "can_follow_aftercare")
 

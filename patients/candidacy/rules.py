@@ -31,7 +31,8 @@ from patients.candidacy.pack import (
 from patients.candidacy.reading import load_pack
 from patients.candidacy.states import Effect, Outcome
 from patients.conditions.rules import BLANK, Open, Pattern, holds_plainly
-from patients.intake.rules import AnswerRefused, Answers, Questionnaire, check_answers, parse_day
+from patients.intake.questionnaire import AnswerRefused, Answers, Questionnaire
+from patients.intake.rules import check_answers, parse_day
 
 __all__ = [
     "RANK",

@@ -12,7 +12,7 @@ from patients.candidacy.queries import (
 )
 from patients.intake.models import QuestionnaireResponse
 from patients.intake.queries import Given, author_words, shown
-from patients.intake.rules import Question, Questionnaire
+from patients.intake.questionnaire import Question, Questionnaire
 from patients.intake.states import Who
 
 

@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clinic.packfile import Item
-from patients.intake.rules import (
-    UNKNOWN,
-    AnswerRefused,
-    Answers,
-    AskIf,
-    Question,
-    Questionnaire,
-    check_value,
-    parse_day,
-)
+from patients.intake.questionnaire import UNKNOWN, AnswerRefused, Answers, AskIf, Question, Questionnaire
+from patients.intake.rules import check_value, parse_day
 from patients.intake.states import NEVER, QuestionType, Special
 
 # Why a question is open: never answered (or "does not apply" where it does), unsure, withheld.

@@ -23,7 +23,8 @@ from patients.intake.queries import (
     questionnaire_of,
     response_about,
 )
-from patients.intake.rules import AnswerRefused, Question, Questionnaire, Value, clean_answer, expired_answers
+from patients.intake.questionnaire import AnswerRefused, Question, Questionnaire, Value
+from patients.intake.rules import clean_answer, expired_answers
 from patients.intake.states import QUESTIONNAIRE, ResponseStatus, Special, Who
 from patients.messaging.actions import queue_message, withdraw
 from patients.messaging.models import Message

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from patients.intake.models import QuestionnaireResponse
 from patients.intake.queries import Given, author_words, questionnaire_of, shown
-from patients.intake.rules import Question, Questionnaire
+from patients.intake.questionnaire import Question, Questionnaire
 from patients.intake.states import QuestionType
 
 Entry = Mapping[str, object]

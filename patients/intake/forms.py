@@ -10,7 +10,8 @@ from datetime import date
 from django.http import QueryDict
 
 from patients.intake.models import Answer
-from patients.intake.rules import NONE_OF_THESE, STILL_USING, AnswerRefused, Question, parse_day
+from patients.intake.questionnaire import AnswerRefused, Question
+from patients.intake.rules import NONE_OF_THESE, STILL_USING, parse_day
 from patients.intake.states import NEVER, QuestionType, Special
 from patients.registry.rules import BirthDateRefused, date_from_boxes
 

@@ -14,16 +14,9 @@ from clinic.packs.models import RulePack
 from clinic.packs.queries import published
 from clinic.packs.states import PackKind
 from patients.intake.models import Answer, QuestionnaireResponse
-from patients.intake.rules import (
-    AnswerRefused,
-    Group,
-    Question,
-    Questionnaire,
-    check_value,
-    expired_answers,
-    load_questionnaire,
-    parse_day,
-)
+from patients.intake.pack import load_questionnaire
+from patients.intake.questionnaire import AnswerRefused, Group, Question, Questionnaire
+from patients.intake.rules import check_value, expired_answers, parse_day
 from patients.intake.states import QUESTIONNAIRE, QuestionType, ResponseStatus, Special, Who
 from patients.registry.models import Patient
 

@@ -49,7 +49,7 @@ from patients.intake.queries import (
     shown,
     shown_groups,
 )
-from patients.intake.rules import AnswerRefused, Group, Question, Questionnaire
+from patients.intake.questionnaire import AnswerRefused, Group, Question, Questionnaire
 from patients.intake.states import ResponseStatus
 from patients.registry.access import LinkRequest, link
 from patients.registry.models import Patient

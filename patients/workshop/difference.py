@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from patients.candidacy.rules import RANK, Case, Interplay, Pack, Rule, Task
 from patients.candidacy.states import Effect
 from patients.conditions.rules import Condition, Days
-from patients.intake.rules import Question, Questionnaire
+from patients.intake.questionnaire import Question, Questionnaire
 from patients.workshop.wording import condition_words, days_words, group_label, plural_days, topic_words
 
 NOTHING = "nothing"

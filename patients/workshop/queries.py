@@ -15,8 +15,9 @@ from patients.candidacy.models import ScreeningQuerySet
 from patients.candidacy.queries import compiled, engine_answers, pack_in_force, screenings_that_matter
 from patients.candidacy.rules import Pack, ScreeningResult, load_pack, screen
 from patients.intake.models import QuestionnaireResponse, ResponseQuerySet
+from patients.intake.pack import load_questionnaire
 from patients.intake.queries import questionnaire_in_force, questionnaire_of
-from patients.intake.rules import Questionnaire, load_questionnaire
+from patients.intake.questionnaire import Questionnaire
 from patients.intake.states import ResponseStatus
 from patients.workshop.crafts import called, craft_of, taught
 from patients.workshop.difference import Change, difference, questionnaire_difference

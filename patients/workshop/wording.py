@@ -11,7 +11,7 @@ from patients.candidacy.reasons import ABBREVIATIONS, EFFECT_TONES, EVIDENCE
 from patients.candidacy.rules import Case, Pack, Rule
 from patients.candidacy.states import Effect
 from patients.conditions.rules import Condition, Days, Test
-from patients.intake.rules import Question, Questionnaire
+from patients.intake.questionnaire import Question, Questionnaire
 from patients.intake.states import QuestionType
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")

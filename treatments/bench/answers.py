@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from patients.intake.rules import Question, Questionnaire
+from patients.intake.questionnaire import Question, Questionnaire
 from patients.intake.states import NEVER, QuestionType, Special
 
 CHANCE = 20261121

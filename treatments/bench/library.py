@@ -12,7 +12,8 @@ from typing import Any
 
 from patients.candidacy.rules import Pack
 from patients.conditions.rules import All, Test, in_group
-from patients.intake.rules import Answers, Questionnaire, parse_day
+from patients.intake.questionnaire import Answers, Questionnaire
+from patients.intake.rules import parse_day
 from patients.intake.states import QuestionType, Special
 
 try:

@@ -32,7 +32,8 @@ from patients.enquiries.actions import convert_enquiry, receive_enquiry
 from patients.intake.actions import save_answers, start_response
 from patients.intake.models import QuestionnaireResponse
 from patients.intake.queries import latest_answers, questionnaire_of
-from patients.intake.rules import NONE_OF_THESE, Question
+from patients.intake.questionnaire import Question
+from patients.intake.rules import NONE_OF_THESE
 from patients.intake.states import QuestionType
 from patients.registry.models import ContactPoint, Patient
 from patients.registry.states import ContactKind

@@ -16,7 +16,8 @@ from django.utils import timezone
 from clinic.packfile import PackError
 from patients.candidacy.queries import shipped_pack, shipped_questionnaire
 from patients.candidacy.rules import Pack, ScreeningResult, load_pack, screen
-from patients.intake.rules import AnswerRefused, check_answers, parse_day
+from patients.intake.questionnaire import AnswerRefused
+from patients.intake.rules import check_answers, parse_day
 
 STDIN = "-"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from patients.candidacy.queries import PACK_FILE, shipped_pack, shipped_questionnaire
 from patients.candidacy.rules import alternative, load_pack, screen
 from patients.candidacy.states import Effect, Outcome
-from patients.intake.rules import AnswerRefused, check_answers
+from patients.intake.questionnaire import AnswerRefused
+from patients.intake.rules import check_answers
 from tests.factories.answers import GROUPS, MODALITIES, NEUTRAL
 
 PACK = shipped_pack()

@@ -21,8 +21,9 @@ from patients.expiry.actions import expire_all, expire_some
 from patients.expiry.tasks import let_answers_expire
 from patients.intake.actions import amend_response, confirm_answers, save_answers, start_response
 from patients.intake.models import QuestionnaireResponse
+from patients.intake.pack import load_questionnaire
 from patients.intake.queries import former_answers, questionnaire_in_force
-from patients.intake.rules import expired_answers, load_questionnaire
+from patients.intake.rules import expired_answers
 from tests.factories.answers import NEUTRAL
 from tests.factories.people import NOW, actor, make_clinician, make_device, make_location, make_patient
 from tests.factories.screenings import make_response, make_screening

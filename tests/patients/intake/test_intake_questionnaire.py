@@ -6,7 +6,9 @@ import pytest
 
 from clinic.packfile import PackError
 from patients.candidacy.queries import QUESTIONNAIRE_FILE, shipped_questionnaire
-from patients.intake.rules import AnswerRefused, check_value, clean_answer, load_questionnaire
+from patients.intake.pack import load_questionnaire
+from patients.intake.questionnaire import AnswerRefused
+from patients.intake.rules import check_value, clean_answer
 from tests.factories.answers import NEUTRAL
 
 Q = shipped_questionnaire()

@@ -15,7 +15,7 @@ from clinic.packs.states import PackKind
 from patients.candidacy.queries import shipped_questionnaire
 from patients.candidacy.rules import load_pack
 from patients.consent.actions import load_wordings
-from patients.intake.rules import load_questionnaire
+from patients.intake.pack import load_questionnaire
 from patients.letters.queries import check_letter, shipped_packs
 from treatments.aftercare.rules import parse_triage
 from treatments.plan.rules import parse_protocol
