@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import select
 import ssl
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import cache
 from urllib.parse import urlsplit
 
-import urllib3
 from django.conf import settings
 
 ANSWER_LENGTH = 200
@@ -35,7 +39,7 @@ class Answer:
 
     status: int
     body: bytes
-    headers: Mapping[str, str]
+    headers: Message
 
     @property
     def document(self) -> dict[str, object]:
@@ -53,7 +57,7 @@ class Answer:
 
     def retry_after(self, at: datetime) -> timedelta | None:
         """Return how long the gateway wants to be left alone, an hour at most; None if it names no time."""
-        said = self.headers.get("Retry-After", "").strip()
+        said = str(self.headers.get("Retry-After", "")).strip()
         try:
             if said.isascii() and said.isdecimal():
                 pause = timedelta(seconds=min(int(said[:9]), _LONGEST_PAUSE.total_seconds()))
@@ -74,68 +78,90 @@ def checked_address(url: str) -> str:
 
 def ask(method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
     """Put one question and return the answer, whatever its status. Raises NotReached or AnswerLost."""
-    timeout = urllib3.Timeout(connect=min(5, settings.SMS_TIMEOUT), read=settings.SMS_TIMEOUT)
     parts = urlsplit(url)
     try:
-        response = _pool(f"{parts.scheme}://{parts.netloc}").urlopen(
-            method,
-            f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/",
-            body=body,
-            headers=dict(headers),
-            timeout=timeout,
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
-    except urllib3.exceptions.ConnectTimeoutError as error:
+        line = _line(parts.scheme, parts.netloc)
+    except OSError as error:  # also a certificate that nobody vouches for: then nothing was said
         raise NotReached(_words(error)) from error
-    except urllib3.exceptions.SSLError as error:
-        if _is_mistrust(error):
-            raise NotReached(_words(error)) from error
+    try:
+        return _asked(
+            line, method, f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/", headers, body
+        )
+    except (OSError, http.client.HTTPException) as error:
+        line.close()
         raise AnswerLost(_words(error)) from error
-    except urllib3.exceptions.HTTPError as error:
-        raise AnswerLost(_words(error)) from error
+    except BaseException:
+        line.close()  # interrupted in the middle: the answer to this must not be taken for that to the next
+        raise
+
+
+def _asked(
+    line: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+) -> Answer:
+    line.request(method, target, body, headers)
+    response = line.getresponse()
+    said = b""
     try:
         said = response.read(_LONGEST_ANSWER)
-    except urllib3.exceptions.HTTPError as error:
-        response.close()
+        if response.length and len(said) < _LONGEST_ANSWER:
+            raise http.client.IncompleteRead(said, response.length)
+    except (OSError, http.client.HTTPException):
+        line.close()
         if response.status < 400:
-            raise AnswerLost(_words(error)) from error
+            raise
         said = b""
-    finally:
-        response.release_conn()
+    if not response.isclosed():
+        line.close()  # longer than anything we read
     return Answer(response.status, said, response.headers)
-
-
-def _is_mistrust(error: BaseException) -> bool:
-    """True if the server's certificate was refused: then nothing was said to it."""
-    causes = (*error.args, error.__cause__, error.__context__)
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
 
 
 def _words(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:ANSWER_LENGTH]
 
 
-_kept: tuple[int, dict[str, urllib3.HTTPConnectionPool]] | None = None
+_kept = threading.local()  # `lines`: by scheme and place; `opened_by`: the process
 
 
-def _pool(origin: str) -> urllib3.HTTPConnectionPool:
-    """Return this process's connections to a server. Those of a parent, copied by a fork, are not ours to use."""
-    global _kept
-    kept = _kept
-    if kept is None or kept[0] != os.getpid():
-        kept = _kept = os.getpid(), {}
-    pools = kept[1]
-    if origin not in pools:
-        pools[origin] = urllib3.connection_from_url(origin, maxsize=4)
-    return pools[origin]
+def _line(scheme: str, place: str) -> http.client.HTTPConnection:
+    """Return this thread's open connection to a server. Those of a parent, copied by a fork, are not ours to use."""
+    if getattr(_kept, "opened_by", None) != os.getpid():
+        _kept.lines, _kept.opened_by = {}, os.getpid()
+    lines: dict[tuple[str, str], http.client.HTTPConnection] = _kept.lines
+    line = lines.get((scheme, place))
+    if line is None:
+        line = lines[scheme, place] = (
+            http.client.HTTPSConnection(place, context=_trust())
+            if scheme == "https"
+            else http.client.HTTPConnection(place)
+        )
+    if line.sock is not None and _hung_up(line):
+        line.close()
+    if line.sock is None:
+        line.timeout = min(5, settings.SMS_TIMEOUT)
+        try:
+            line.connect()
+        except BaseException:
+            line.close()
+            raise
+    line.sock.settimeout(settings.SMS_TIMEOUT)
+    return line
+
+
+def _hung_up(line: http.client.HTTPConnection) -> bool:
+    """Return whether a server that we have not asked anything says something all the same: that it has gone."""
+    poll = select.poll()
+    poll.register(line.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def close_connections() -> None:
-    """Every kept connection is closed; the next question opens another."""
-    global _kept
-    kept, _kept = _kept, None
-    if kept is not None and kept[0] == os.getpid():
-        for pool in kept[1].values():
-            pool.close()
+    """Every kept connection of this thread is closed; the next question opens another."""
+    if getattr(_kept, "opened_by", None) == os.getpid():
+        for line in _kept.lines.values():
+            line.close()
+    _kept.lines = {}

@@ -189,13 +189,13 @@ def test_texts_never_travel_in_the_clear(url):
 def test_a_fork_opens_connections_of_its_own(server, plain, monkeypatch):
     send(plain)
     mine = os.getpid()
-    (pool,) = web._kept[1].values()
+    (line,) = web._kept.lines.values()
     monkeypatch.setattr(web.os, "getpid", lambda: mine + 1)
 
     assert send(plain, key="m-2") == Sent("SM2")
     assert server.connections == 2
     web.close_connections()
-    pool.close()
+    line.close()
 
 
 def test_the_settings_name_the_gateway(settings, server):
