@@ -112,10 +112,15 @@ class Postgres:
 
     def crash(self) -> None:
         """One of its processes is killed: every connection is cut, what was not committed is lost, it recovers."""
-        victim = self._line()
+        import psycopg
+
+        victim, witness = self._line(), self._line()
         os.kill(victim.info.backend_pid, signal.SIGKILL)
+        with suppress(psycopg.OperationalError):
+            while True:  # on a busy machine it takes its time to fall
+                witness.execute("SELECT pg_sleep(0.05)")
         victim.close()
-        time.sleep(1)
+        witness.close()
         self._line().close()
 
     def _line(self):
