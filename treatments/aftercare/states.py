@@ -14,6 +14,10 @@ class Level(TextChoices):
     EXPECTED = "ok", "As expected"
 
 
+# These cannot wait for a quiet minute.
+LOUD = frozenset({Level.EMERGENCY, Level.URGENT})
+
+
 class CheckInStatus(TextChoices):
     PLANNED = "planned", "Planned"
     ANSWERED = "answered", "Answered"

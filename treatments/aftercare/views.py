@@ -38,7 +38,7 @@ from treatments.aftercare.forms import (
     answer_from,
 )
 from treatments.aftercare.models import AdverseEvent, CheckIn, CheckInAnswer, Escalation
-from treatments.aftercare.states import ALARMING, AnswerKind, Level
+from treatments.aftercare.states import ALARMING, LOUD, AnswerKind, Level
 from treatments.aftercare.triage import Question
 from treatments.sessions.forms import RecordForm
 from treatments.sessions.states import WarningsNeedReason
@@ -296,14 +296,23 @@ def _render(
 
 @staff(Permission.SEE_ALARMS)
 def alarm_banner(request: StaffRequest) -> HttpResponse:
-    """Alarms as every staff page shows them: how long each waits and who has it, never what was answered."""
+    """Alarms as every staff page shows them: how long each waits and who has it, never what was answered.
+
+    Three are named, the worst first. One that cannot wait has a bar of its own, the others share one.
+    """
     at = timezone.now()
     rows = [(alarm, waited(alarm.raised_at, at)) for alarm in queries.open_alarms(request.user)]
     waiting = [(alarm, time) for alarm, time in rows if not alarm.is_taken]
+    named = waiting[:3]
     return render(
         request,
         "treatments/aftercare/_banner.html",
-        {"waiting": waiting[:3], "more": len(waiting[3:]), "taken": [alarm for alarm, _ in rows if alarm.is_taken]},
+        {
+            "loud": [each for each in named if each[0].level in LOUD],
+            "waiting": [each for each in named if each[0].level not in LOUD],
+            "more": len(waiting) - len(named),
+            "taken": [alarm for alarm, _ in rows if alarm.is_taken],
+        },
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from tests.factories.people import make_location, make_user
-from tests.factories.recovering import RED, SOON, URGENT, after, alarm_of, answer, checkin_of, recovering
+from tests.factories.recovering import RED, SAME_DAY, SOON, URGENT, after, alarm_of, answer, checkin_of, recovering
 from treatments.aftercare.alarms import acknowledge
 from treatments.aftercare.models import Escalation
 from treatments.aftercare.silence import note_missed_checkins
@@ -43,6 +43,21 @@ def test_the_banner_says_who_is_asked_and_how_long_it_waits(clinic, alarm):
     said = text(signed_in(clinic.bo).get("/alarms/banner/"))
 
     assert said == "Emergency alarm: Ana Reyes, waiting 3 min. Bo Lindqvist is asked. Open"
+
+
+def test_what_cannot_wait_has_a_bar_of_its_own_and_the_others_share_one(clinic, alarm):
+    """Three tall bars stood above every page. Nothing that matters is left out: neither a name nor a fault."""
+    answer(clinic, SAME_DAY, day=7, at=RAISED)
+    answer(clinic, SOON, day=28, at=RAISED)
+    Escalation.objects.filter(level="U3").update(asked=None, fault="Nobody is on call.")
+
+    page = signed_in(clinic.bo).get("/alarms/banner/")
+
+    assert text(page) == (
+        "Emergency alarm: Ana Reyes, waiting 3 min. Bo Lindqvist is asked. Open"
+        " Same day: Ana Reyes , 3 min · Next days: Ana Reyes , 3 min. Nobody is asked! Nobody is on call. Alarms"
+    )
+    assert page.content.decode().count("ag-alarm-bar") == 2
 
 
 def test_the_banner_is_empty_when_nothing_is_open(clinic):
