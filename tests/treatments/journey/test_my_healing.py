@@ -14,6 +14,7 @@ from tests.factories.recovering import CALM, ENDED, RED, after, alarm_of, answer
 from tests.factories.visits import book
 from treatments.aftercare.alarms import acknowledge, close_escalation
 from treatments.journey.queries import healing
+from treatments.plan.queries import shipped_protocol
 
 pytestmark = pytest.mark.django_db
 BY = Actor.command("test")
@@ -57,6 +58,35 @@ def test_an_answered_check_in_is_not_asked_for_again(clinic):
     assert asked.open_checkin is not None
     assert told.open_checkin is None
     assert healing(clinic.ana, after(days=2, hours=3)).answered_at is None
+
+
+ASKED = "Answer today&#x27;s short check-in."
+
+
+def test_answering_is_no_longer_a_thing_to_do_once_it_is_done(clinic):
+    before = page_of(clinic.ana, after(days=1, hours=1))
+    answer(clinic, CALM, at=after(days=1, hours=2))
+
+    page = page_of(clinic.ana, after(days=1, hours=3))
+
+    assert (ASKED in before, ASKED in page) == (True, False)
+    assert ("<li>Wash gently.</li>" in before, "<li>Wash gently.</li>" in page) == (True, True)
+
+
+def test_every_check_in_begins_with_asking_for_its_answer():
+    """My healing leaves the first line out once it is answered: it must say nothing else, and to everybody."""
+    first = [
+        step.lines[0]
+        for modality in ("afl_co2", "nafl_1550", "pico_755")
+        for step in shipped_protocol(modality).steps
+        if step.checkin
+    ]
+
+    assert len(first) == 14
+    assert {line.text for line in first} == {
+        "Answer today's short check-in.", "Answer today's short check-in and add a photo if you like."
+    }  # fmt: skip
+    assert all(not (line.needs or line.unless or line.areas) for line in first)
 
 
 def test_an_open_alarm_is_said_first_and_nothing_reassures(clinic):
