@@ -11,9 +11,9 @@ from typing import Protocol
 from django.conf import settings
 from django.urls import reverse
 
-from clinic.transports.sms_http import NO_NUMBER, HttpGateway, is_mobile
+from clinic.transports.sms_http import HttpGateway, is_mobile
 from clinic.transports.sms_twilio import Twilio
-from clinic.transports.states import Failed, Receipt, Retry, Sent, Unknown
+from clinic.transports.states import NO_NUMBER, Failed, Receipt, Retry, Sent, Unknown
 
 _LATELY = 1_000_000  # bytes
 

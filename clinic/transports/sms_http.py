@@ -11,13 +11,10 @@ import json
 import re
 from datetime import datetime
 
-from clinic.transports.states import Failed, Receipt, Retry, Sent, Unknown
+from clinic.transports.states import BAD_NUMBER, NO_NUMBER, OPTED_OUT, Failed, Receipt, Retry, Sent, Unknown
 from clinic.transports.web import Answer, AnswerLost, NotReached, ask, checked_address
 
 _NUMBER = re.compile(r"\+[1-9]\d{5,14}")
-NO_NUMBER = "This is not a mobile number."
-OPTED_OUT = "This number has asked to get no more texts (opted out at the gateway)."
-BAD_NUMBER = "The gateway says that this is no number it can text."
 # Our address, our password or our bill: every text would fare the same.
 _OUR_FAULT = frozenset({401, 402, 403, 404, 405, 407, 410})
 _NOT_NOW = frozenset({408, 409, 425})

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlencode
 
-from clinic.transports.sms_http import BAD_NUMBER, NO_NUMBER, OPTED_OUT, is_mobile, not_taken, taken_over
-from clinic.transports.states import Failed, Receipt, Retry, Sent, Unknown
+from clinic.transports.sms_http import is_mobile, not_taken, taken_over
+from clinic.transports.states import BAD_NUMBER, NO_NUMBER, OPTED_OUT, Failed, Receipt, Retry, Sent, Unknown
 from clinic.transports.web import Answer, AnswerLost, NotReached, ask, checked_address
 
 _OPTED_OUT, _BAD_NUMBER = 21610, 21211

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+NO_NUMBER = "This is not a mobile number."
+OPTED_OUT = "This number has asked to get no more texts (opted out at the gateway)."
+BAD_NUMBER = "The gateway says that this is no number it can text."
+
 
 @dataclass(frozen=True)
 class Sent:

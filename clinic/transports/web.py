@@ -116,6 +116,16 @@ def _asked(
 
 
 def _words(error: BaseException) -> str:
+    """Return what happened as the log shows it: in words, where we know what it was."""
+    match error:
+        case urllib3.exceptions.NewConnectionError():
+            return "The gateway could not be reached."
+        case urllib3.exceptions.ConnectTimeoutError():
+            return "The gateway did not pick up."
+        case urllib3.exceptions.ReadTimeoutError():
+            return f"No answer within {settings.SMS_TIMEOUT} seconds."
+        case urllib3.exceptions.ProtocolError():
+            return "The line was cut before the answer came."
     return (" ".join(str(error).split()) or type(error).__name__)[:ANSWER_LENGTH]
 
 

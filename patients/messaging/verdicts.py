@@ -141,13 +141,13 @@ def again_or_give_up(message: Message, why: str, now: datetime, after: timedelta
         return Verdict(MessageStatus.FAILED, reason, call=message.is_important)
     wait = max(after or timedelta(0), next_attempt(message.attempts, seed=str(message.ref)))
     next_try = (now + wait).astimezone(message.location.zone)
-    return Verdict(MessageStatus.PLANNED, f"{why}. Next try at {next_try:%H:%M}.", try_at=now + wait)
+    return Verdict(MessageStatus.PLANNED, f"{why.rstrip('.')}. Next try at {next_try:%H:%M}.", try_at=now + wait)
 
 
 def _after_refusal(message: Message, answer: str, now: datetime) -> Verdict:
     """The other channel is tried at once; where there is none, a person must call if it is important."""
     if now < message.not_after and routes_for([message], now)[message.pk].open:
-        return Verdict(MessageStatus.PLANNED, f"{_REFUSED}{answer}. Tried another way.", try_at=now)
+        return Verdict(MessageStatus.PLANNED, f"{_REFUSED}{answer.rstrip('.')}. Tried another way.", try_at=now)
     return Verdict(MessageStatus.FAILED, f"{_REFUSED}{answer}", call=message.is_important)
 
 
@@ -161,6 +161,8 @@ def _after_unknown(message: Message, answer: str, now: datetime) -> Verdict:
         return Verdict(MessageStatus.PLANNED, reason, try_at=now + wait)
     was_unknown = message.deliveries.filter(outcome=Tried.UNKNOWN).count() > 1
     if in_time and may_repeat(purpose=message.purpose, link_scope=message.link_scope, was_unknown=was_unknown):
-        return Verdict(MessageStatus.PLANNED, f"{_MAY_HAVE_ARRIVED} ({answer}). Sent once more.", try_at=now + wait)
+        return Verdict(
+            MessageStatus.PLANNED, f"{_MAY_HAVE_ARRIVED} ({answer.rstrip('.')}). Sent once more.", try_at=now + wait
+        )
     call = message.is_important or message.link_scope not in HARMLESS_LINKS
     return Verdict(MessageStatus.UNKNOWN, f"{_MAY_HAVE_ARRIVED}: {answer}", call=call)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from clinic.transports.states import BAD_NUMBER, OPTED_OUT
 from patients.messaging.states import Said
 
 REF_LENGTH, TEXT_LENGTH, ANSWER_LENGTH = 200, 2000, 300
@@ -31,8 +32,9 @@ _TWILIOS_REASONS = {
     "30006": "A landline, or a network that takes no texts.",
     "30007": "The network took it for spam.",
     "30008": "The network did not say why.",
-    "21610": "This number has asked to get no more texts (opted out at the gateway).",
+    "21610": OPTED_OUT,
 }
+_PLAIN_REASONS = {"opted_out": OPTED_OUT, "invalid_number": BAD_NUMBER}
 _OPTED_OUT = frozenset({"21610", "opted_out"})
 
 
@@ -76,7 +78,7 @@ def told_by_http(body: bytes) -> Told:
         text_ref=_text(said, "id", REF_LENGTH),
         said=_SAID.get(_text(said, "status", 40).casefold()),
         key=_key(_text(said, "reference", 40, required=False)),
-        answer=(reason or code)[:ANSWER_LENGTH],
+        answer=(reason or _PLAIN_REASONS.get(code, code))[:ANSWER_LENGTH],
         opted_out=code in _OPTED_OUT,
         said_at=_instant(_text(said, "at", 40, required=False)),
     )

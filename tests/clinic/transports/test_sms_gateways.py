@@ -9,9 +9,9 @@ import pytest
 from clinic.standalone.processes import any_free_port
 from clinic.transports import web
 from clinic.transports.sms import sms_gateway
-from clinic.transports.sms_http import BAD_NUMBER, NO_NUMBER, OPTED_OUT, HttpGateway
+from clinic.transports.sms_http import HttpGateway
 from clinic.transports.sms_twilio import Twilio
-from clinic.transports.states import Failed, Retry, Sent, Unknown
+from clinic.transports.states import BAD_NUMBER, NO_NUMBER, OPTED_OUT, Failed, Retry, Sent, Unknown
 from tests.factories.sms_gateway import (
     ACCOUNT,
     DROP,
@@ -118,6 +118,17 @@ def test_a_lost_answer_is_unknown_and_the_same_key_is_one_text(server, plain, se
 
     assert send(plain) == Sent("SM1")
     assert len(server.texts) == 1
+
+
+def test_what_happened_on_the_way_is_said_in_words(server, plain, settings):
+    """The desk reads these in a message's log."""
+    server.say(DROP, SILENCE)
+
+    assert send(plain) == Unknown("The line was cut before the answer came.")
+    settings.SMS_TIMEOUT = 0.5
+    assert send(plain) == Unknown("No answer within 0.5 seconds.")
+    closed = HttpGateway(f"http://127.0.0.1:{any_free_port()}/messages", TOKEN)
+    assert send(closed) == Retry("The gateway could not be reached.", gateway_down=True)
 
 
 @pytest.mark.parametrize("lost", [TAKE_AND_DROP, TAKE_AND_GARBAGE, Say(500, "oops", takes=True)])

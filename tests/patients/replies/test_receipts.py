@@ -106,6 +106,15 @@ def test_a_text_that_did_not_arrive_has_failed_and_somebody_calls(text):
     assert dispatch(at=NOW + timedelta(hours=1)) == 0
 
 
+def test_the_log_says_in_words_why_a_text_did_not_arrive(text):
+    code = "invalid_number" if text.key else "30003"
+    report(text, "undelivered", NOW, code=code)
+
+    said = {"invalid_number": "The gateway says that this is no number it can text.",
+            "30003": "The phone was off or out of reach."}  # fmt: skip
+    assert DeliveryReceipt.objects.get().answer == said[code]
+
+
 def test_a_text_that_did_not_arrive_goes_by_email_where_there_is_one(location, mail, either):
     plan_message(make_patient(location, phone="+447700900001"), **TEXT)
     dispatch(at=NOW)
