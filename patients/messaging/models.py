@@ -143,9 +143,14 @@ class Message(models.Model):
         """Why it is in its state, or due at its time; empty when nothing is out of the ordinary."""
         return self.reason or (self.note if self.status in UNSENT else "")
 
+    # By which way it would leave as things stand, in words: `with_ways` asks once for many.
+    way_now: str = ""
+
     @property
     def first_by(self) -> str:
-        """By which way it goes first, in words: the patient's own wish, else as planned."""
+        """By which way it goes first, in words: as things stand where that was asked, else as wished or planned."""
+        if self.way_now:
+            return self.way_now
         if self.patient is not None and self.patient.channel_is_wish:
             return str(CHANNEL_OF[self.patient.preferred_channel].label)
         return str(Channel(self.channel).label)

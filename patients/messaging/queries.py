@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from clinic.packs.models import RulePack
 from clinic.packs.states import PackKind, PackStatus
@@ -21,9 +21,9 @@ from clinic.statements import run
 from patients.messaging.due import AnyMessage
 from patients.messaging.models import DeliveryAttempt, Message, MessageQuerySet, SenderPulse
 from patients.messaging.rules import OPT_OUT_TEMPLATES, Value, may_leave_at_night, quiet_until
-from patients.messaging.states import CHANNEL_OF, SHOWN, Channel, Shown, Tried
+from patients.messaging.states import CHANNEL_OF, SHOWN, UNSENT, Channel, Shown, Tried
 from patients.messaging.wording import Letter, parse_letter
-from patients.registry.models import Patient
+from patients.registry.models import Patient, PatientContact
 from patients.registry.rules import search_key
 from patients.registry.states import Language
 
@@ -189,6 +189,15 @@ def _routes(
     return Routes((), "There is no address or number on file.")
 
 
+def with_ways(messages: Iterable[Message], at: datetime) -> list[Message]:
+    """Return these messages; each that waits knows by which way it would leave now, or why by none."""
+    rows = list(messages)
+    waiting = {row.pk: row for row in rows if row.status in UNSENT}
+    for key, routes in routes_for(list(waiting.values()), at).items():
+        waiting[key].way_now = str(routes.open[0].channel.label) if routes.open else routes.why_none
+    return rows
+
+
 # The planned channel first, then the others.
 _ORDERS = {first: (first, *(each for each in Channel if each != first)) for first in Channel}
 
@@ -274,8 +283,7 @@ def messages_of(
     if wanted.status:
         rows = rows.filter(status=wanted.status)
     if wanted.channel:
-        # Where it went, once it has gone; else the way it goes first.
-        rows = rows.filter(Q(sent_channel=wanted.channel) | Q(sent_channel="", channel=wanted.channel))
+        rows = rows.filter(Q(sent_channel=wanted.channel) | (Q(sent_channel="") & _goes_by(wanted.channel)))
     if wanted.purpose:
         rows = rows.filter(purpose=wanted.purpose)
     if wanted.first:
@@ -287,6 +295,16 @@ def messages_of(
         rows = rows.filter(due_at__lte=at + STOPPED_AHEAD)
     order = ("due_at", "id") if wanted.shown == Shown.COMING else ("-due_at", "-id")
     return rows.select_related("patient", "staff", "location", "point").order_by(*order)
+
+
+def _goes_by(channel: str) -> Q:
+    """What goes this way first: by the patient's wish or as planned, unless they have only the other."""
+    kind, other = sorted(CHANNEL_OF, key=lambda kind: CHANNEL_OF[kind] != channel)
+    current = PatientContact.objects.filter(patient=OuterRef("patient"), until_at=None)
+    has, has_other = Exists(current.filter(point__kind=kind)), Exists(current.filter(point__kind=other))
+    wished = Q(patient__channel_is_wish=True, patient__preferred_channel=kind)
+    planned = Q(channel=channel) & (Q(patient=None) | Q(patient__channel_is_wish=False))
+    return (wished | planned) & (has | ~has_other) | ~(wished | planned) & has & ~has_other
 
 
 def page_behind(

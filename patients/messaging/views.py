@@ -50,13 +50,13 @@ def patient_messages(request: StaffRequest, ref: UUID) -> HttpResponse:
 def _log(request: StaffRequest, patient: Patient | None) -> HttpResponse:
     shown = Shown(request.GET["show"]) if request.GET.get("show") in Shown.values else Shown.COMING
     form = LogForm(shown, request.GET)
-    wanted = form.wanted()
-    rows = queries.messages_of(request.user, wanted, timezone.get_current_timezone(), timezone.now(), patient)
+    wanted, at = form.wanted(), timezone.now()
+    rows = queries.messages_of(request.user, wanted, timezone.get_current_timezone(), at, patient)
     page, last = queries.page_behind(rows, shown, _behind(request))
     kept = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
     context = {
         "patient": patient,
-        "listed": page,
+        "listed": queries.with_ways(page, at),
         "last": last,
         "shown": shown,
         "tabs": Shown.choices,
@@ -88,9 +88,10 @@ def message(request: StaffRequest, ref: UUID) -> HttpResponse:
 def _message_page(
     request: StaffRequest, row: Message, *, hold: WhyForm | None = None, skip: WhyForm | None = None, status: int = 200
 ) -> HttpResponse:
-    may_read = row.says_nothing_medical or request.user.may(Permission.SEE_CHART)
+    may_read, at = row.says_nothing_medical or request.user.may(Permission.SEE_CHART), timezone.now()
     with transaction.atomic():
-        record(action="message.viewed", subject=row, by=request.actor, at=timezone.now(), text=may_read)
+        record(action="message.viewed", subject=row, by=request.actor, at=at, text=may_read)
+    queries.with_ways([row], at)
     context = {
         "message": row,
         "said": _said(row, may_read),

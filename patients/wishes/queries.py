@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from clinic.staff.models import User
 from patients.messaging.models import Message, OptOut
 from patients.messaging.optouts import stops_in_force
-from patients.messaging.states import CHANNEL_OF, UNSENT
+from patients.messaging.queries import with_ways
+from patients.messaging.states import UNSENT
 from patients.registry.models import ContactPoint, Patient
 from patients.wishes.rules import kinds_wanted, masked
 
@@ -58,25 +58,20 @@ def _way(patient: Patient, point: ContactPoint, at: datetime) -> Way:
     return Way(point, kinds_wanted(mine), for_all, list(others.distinct()))
 
 
-def only_way(ways: Sequence[Way]) -> str:
-    """Return by which way everything goes, in words, where the patient can be reached by one way alone; else ""."""
-    return str(CHANNEL_OF[ways[0].point.kind].label) if len(ways) == 1 else ""
-
-
 def visible_others(way: Way, user: User) -> tuple[list[Patient], int]:
     """Return who else is reached there as far as the person may know them, and how many more there are."""
     seen = list(Patient.objects.visible_to(user).filter(pk__in=[each.pk for each in way.others]))
     return seen, len(way.others) - len(seen)
 
 
-def coming_messages(patient: Patient) -> Coming:
+def coming_messages(patient: Patient, at: datetime) -> Coming:
     """Return the next waiting messages, soonest first."""
     rows = (
         patient.messages.filter(status__in=UNSENT)
         .select_related("patient", "location", "point")
         .order_by("due_at", "id")
     )
-    found = list(rows[:COMING_SHOWN])
+    found = with_ways(rows[:COMING_SHOWN], at)
     stopped = [row for row in found if row.is_stopped]
     return Coming([row for row in found if row not in stopped], stopped)
 

@@ -107,8 +107,7 @@ def _page(
         "patient": patient,
         "form": form,
         "ways": [(way, *queries.visible_others(way, request.user)) for way in ways],
-        "coming": queries.coming_messages(patient),
-        "only_way": queries.only_way(ways),
+        "coming": queries.coming_messages(patient, timezone.now()),
         "stops": queries.stops_of(patient),
     }
     return render(request, "patients/wishes/wishes.html", context, status=status)
@@ -129,8 +128,7 @@ def my_wishes(request: LinkRequest, ref: uuid.UUID) -> HttpResponse:
         if settled is not None:
             messages.success(request, _told(settled))
             return redirect("my_wishes", ref=ref)
-    context = {"link": request.link, "form": form, "ways": ways, "coming": queries.coming_messages(patient)}
-    context["only_way"] = queries.only_way(ways)
+    context = {"link": request.link, "form": form, "ways": ways, "coming": queries.coming_messages(patient, at)}
     return render(request, "patients/wishes/my_wishes.html", context, status=422 if form.errors else 200)
 
 

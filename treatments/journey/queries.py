@@ -19,6 +19,7 @@ from patients.candidacy.states import DecisionKind, Outcome
 from patients.consent.models import Consent
 from patients.intake.queries import FormState, form_state
 from patients.messaging.models import Message
+from patients.messaging.queries import with_ways
 from patients.messaging.states import UNSENT
 from patients.photos.queries import Shelf, has_photos, shelf_of
 from patients.registry.models import Patient
@@ -169,7 +170,7 @@ def _messages_about_now(patient: Patient, at: datetime) -> list[Message]:
     """Return the next few messages and the latest few, newest first: what the desk is asked about."""
     known = patient.messages.select_related("point")
     coming = known.filter(due_at__gte=at, status__in=[*UNSENT]).order_by("due_at", "id")[:3]
-    return [*reversed(coming), *known.filter(due_at__lt=at).order_by("-due_at", "-id")[:5]]
+    return with_ways([*reversed(coming), *known.filter(due_at__lt=at).order_by("-due_at", "-id")[:5]], at)
 
 
 def _course_line(course: Course, modalities: dict[str, str], areas: dict[str, str], reads: bool) -> Line:
@@ -473,6 +474,7 @@ class Healing:
     latest: Message | None
     coming: list[CheckIn]
     open_checkin: CheckIn | None
+    is_answered: bool
     answered_at: datetime | None
     alarm: Escalation | None
     next_visit: Appointment | None
@@ -488,8 +490,15 @@ class Healing:
 
     @property
     def words(self) -> dict[str, object]:
-        """Return the texts of the latest care step: title, what_is_normal, do_now, contact_if."""
-        return self.latest.context if self.latest else {}
+        """Return the texts of the latest care step: title, what_is_normal, do_now, contact_if.
+
+        The first thing a check-in says to do is to answer it (a test holds the protocols to that): once it is answered,
+        that has been done.
+        """
+        words = dict(self.latest.context) if self.latest else {}
+        if self.is_answered:
+            words["do_now"] = words.get("do_now", [])[1:]
+        return words
 
 
 def healing(patient: Patient, at: datetime) -> Healing | None:
@@ -523,6 +532,7 @@ def healing(patient: Patient, at: datetime) -> Healing | None:
         latest=latest,
         coming=[checkin for checkin in checkins if checkin.due_at > at],
         open_checkin=next((checkin for checkin in reversed(checkins) if checkin.due_at <= at), None),
+        is_answered=answered is not None,
         answered_at=answered.answered_at if answered and alarm is None else None,
         alarm=alarm,
         next_visit=visit.order_by("starts_at", "id").first(),

@@ -15,6 +15,7 @@ from clinic.staff.states import Role
 from patients.messaging.actions import ReasonMissing, queue_message, resend_message
 from patients.messaging.models import Message
 from patients.messaging.optouts import opt_out
+from patients.messaging.planning import alert_staff
 from patients.messaging.queries import PAGE
 from patients.messaging.rules import WantedMessage
 from patients.messaging.sender import dispatch
@@ -64,8 +65,14 @@ def steps(client, url="/messages/", **asked):
 
 
 @pytest.fixture
-def three(ana):
+def both_ways(location):
+    return make_patient(location, phone="+447700900001")
+
+
+@pytest.fixture
+def three(both_ways):
     """By email on Monday, by text on Tuesday, an invitation on Wednesday; the log is read in London."""
+    ana = both_ways
     plan(ana, "monday")
     plan(ana, "tuesday", due_at=NOW + timedelta(days=1), channel=Channel.SMS)
     plan(ana, "wednesday", due_at=NOW + timedelta(days=2), purpose=Purpose.INVITATION)
@@ -89,6 +96,37 @@ def three(ana):
 )
 def test_the_log_is_narrowed(desk, three, asked, found):
     assert steps(desk, **asked) == found
+
+
+def ways(client, url="/messages/", **asked):
+    return {message.step: message.first_by for message in client.get(url, asked).context["listed"]}
+
+
+def test_a_message_is_listed_by_the_way_there_is_and_not_only_as_planned(desk, location, ana):
+    """Ana has an email address alone, Tom a phone alone, and Ida nothing; Bea has both and wishes for texts."""
+    plan(ana, "ana", channel=Channel.SMS)
+    plan(make_patient(location, "Tom", "Tait", email="", phone="+447700900002"), "tom")
+    plan(make_patient(location, "Ida", "Nowhere", email=""), "ida")
+    bea = make_patient(location, "Bea", "Both", phone="+447700900003", preferred_channel="phone", channel_is_wish=True)
+    plan(bea, "bea")
+
+    said = ways(desk)
+
+    assert said == {
+        "ana": "Email", "tom": "Text", "bea": "Text", "ida": "There is no address or number on file.",
+    }  # fmt: skip
+    assert set(ways(desk, channel="email")) == {"ana", "ida"}
+    assert set(ways(desk, channel="sms")) == {"tom", "bea"}
+    row = Message.objects.get(step="tom")
+    assert "<dt>By</dt><dd>Text</dd>" in desk.get(reverse("message", args=[row.ref])).content.decode()
+
+
+def test_what_goes_to_staff_is_listed_as_email(desk, dee, location):
+    alert_staff(
+        user=dee, location=location, about="escalation:1", step="alarm", template="alarm", context={}, by=DESK, at=NOW
+    )
+
+    assert (ways(desk, channel="email"), ways(desk, channel="sms")) == ({"alarm": "Email"}, {})
 
 
 def test_a_day_is_a_day_of_the_clinic_not_of_greenwich(desk, location, ana):
@@ -125,7 +163,8 @@ def test_days_the_wrong_way_round_are_named(desk, three):
     assert "before the first one" in page
 
 
-def test_the_next_page_keeps_the_filters_and_begins_where_this_one_ended(desk, ana):
+def test_the_next_page_keeps_the_filters_and_begins_where_this_one_ended(desk, both_ways):
+    ana = both_ways
     for number in range(PAGE + 3):
         plan(ana, f"text-{number:03}", due_at=NOW + timedelta(minutes=number), channel=Channel.SMS)
         plan(ana, f"mail-{number:03}", due_at=NOW + timedelta(minutes=number))
@@ -149,12 +188,12 @@ def test_a_page_costs_the_same_with_one_message_and_with_many(desk, ana, django_
         desk.get("/messages/", {"channel": "email"})
 
 
-def test_one_patients_log_holds_nobody_elses(desk, ana, location, three):
+def test_one_patients_log_holds_nobody_elses(desk, both_ways, location, three):
     eli = make_patient(location, "Eli")
     plan(eli, "his")
 
     assert steps(desk, reverse("patient_messages", args=[eli.ref])) == ["his"]
-    assert steps(desk, reverse("patient_messages", args=[ana.ref]), channel="sms") == ["tuesday"]
+    assert steps(desk, reverse("patient_messages", args=[both_ways.ref]), channel="sms") == ["tuesday"]
 
 
 def test_the_log_of_another_clinics_patient_is_not_there(desk):

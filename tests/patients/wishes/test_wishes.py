@@ -26,7 +26,7 @@ from patients.registry.models import ContactPoint, Patient
 from patients.replies.actions import receive_reply
 from patients.replies.rules import Heard
 from patients.wishes.actions import set_news, set_wishes, start_again
-from patients.wishes.queries import coming_messages, only_way, ways_of
+from patients.wishes.queries import coming_messages, ways_of
 from patients.wishes.rules import kinds_wanted, masked, purposes_stopped
 from patients.wishes.states import KINDS, Kind
 from tests.factories.people import NOW, make_location, make_patient, make_user
@@ -124,7 +124,7 @@ def test_stopping_one_kind_holds_what_is_planned_of_it_and_nothing_else(ana):
     assert (settled.stopped, settled.freed) == (1, 0)
     assert state(recall) == (MessageStatus.HELD, f"{STOPPED}they asked us to stop.")
     assert state(reminder) == (MessageStatus.PLANNED, "")
-    assert coming_messages(ana).stopped == [recall]
+    assert coming_messages(ana, NOW).stopped == [recall]
 
 
 def test_what_is_stopped_one_way_goes_the_other(ana):
@@ -357,12 +357,12 @@ def test_who_can_be_reached_by_one_way_alone_reads_that_everything_goes_there(de
         not_after=NOW + timedelta(days=3), important=False,
     )  # fmt: skip
     queue_message(patient=ana, location=ana.location, about="visit:1", wanted=wanted, by=DESK, at=NOW)
-    both = only_way(ways_of(ana, NOW))
+    both = [message.first_by for message in coming_messages(ana, NOW).going]
     ana.contacts.filter(point__kind="phone").update(until_at=NOW)
 
     page = desk.get(reverse("wishes", args=[ana.ref])).content.decode()
 
-    assert (both, only_way(ways_of(ana, NOW))) == ("", "Email")
+    assert (both, [message.first_by for message in coming_messages(ana, NOW).going]) == (["Text"], ["Email"])
     assert '<p class="ag-quiet">Email</p>' in page
 
 
