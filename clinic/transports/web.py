@@ -82,14 +82,14 @@ def ask(method: str, url: str, *, headers: Mapping[str, str], body: bytes | None
     try:
         line = _line(parts.scheme, parts.netloc)
     except OSError as error:  # also a certificate that nobody vouches for: then nothing was said
-        raise NotReached(_words(error)) from error
+        raise NotReached(_unreached(error)) from error
     try:
         return _asked(
             line, method, f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/", headers, body
         )
     except (OSError, http.client.HTTPException) as error:
         line.close()
-        raise AnswerLost(_words(error)) from error
+        raise AnswerLost(_lost(error)) from error
     except BaseException:
         line.close()  # interrupted in the middle: the answer to this must not be taken for that to the next
         raise
@@ -115,17 +115,23 @@ def _asked(
     return Answer(response.status, said, response.headers)
 
 
+def _unreached(error: OSError) -> str:
+    """Return why nothing was said, as the log shows it."""
+    if isinstance(error, ssl.SSLError):
+        return _words(error)  # which certificate, and what is wrong with it
+    return "The gateway did not pick up." if isinstance(error, TimeoutError) else "The gateway could not be reached."
+
+
+def _lost(error: OSError | http.client.HTTPException) -> str:
+    """Return why there is no answer, as the log shows it."""
+    if isinstance(error, TimeoutError):
+        return f"No answer within {settings.SMS_TIMEOUT} seconds."
+    if isinstance(error, ConnectionError | http.client.IncompleteRead):
+        return "The line was cut before the answer came."
+    return _words(error)
+
+
 def _words(error: BaseException) -> str:
-    """Return what happened as the log shows it: in words, where we know what it was."""
-    match error:
-        case urllib3.exceptions.NewConnectionError():
-            return "The gateway could not be reached."
-        case urllib3.exceptions.ConnectTimeoutError():
-            return "The gateway did not pick up."
-        case urllib3.exceptions.ReadTimeoutError():
-            return f"No answer within {settings.SMS_TIMEOUT} seconds."
-        case urllib3.exceptions.ProtocolError():
-            return "The line was cut before the answer came."
     return (" ".join(str(error).split()) or type(error).__name__)[:ANSWER_LENGTH]
 
 
