@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import psycopg
 import pytest
+from django.core.cache import cache
 from django.db import connection, connections
 
 from clinic.settings import database
@@ -80,6 +81,12 @@ def wipe() -> None:
             else:
                 cursor.execute(f'DELETE FROM "{table}"')
         cursor.execute("SET session_replication_role = origin")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_counted_yet():
+    """How often somebody tried is counted per process: no test uses up the tries of another."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True, scope="session")

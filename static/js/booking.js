@@ -4,21 +4,26 @@
 (() => {
   const LOOKS_AGAIN = ["what", "practitioner", "day", "room", "device"];
 
-  document.addEventListener("change", (event) => {
-    const form = event.target.closest("[data-booking]");
+  function lookAgain(field) {
+    const form = field.closest("[data-booking]");
     if (!form) return;
     const inPanel = form.querySelector("[data-show]");
     if (inPanel) {
       // In the panel a chosen time is looked at too: what speaks against it stands there before anybody presses Book.
-      if ([...LOOKS_AGAIN, "starts_at"].includes(event.target.name)) window.htmx.trigger(inPanel, "click");
+      if ([...LOOKS_AGAIN, "starts_at"].includes(field.name)) window.htmx.trigger(inPanel, "click");
       return;
     }
-    if (!LOOKS_AGAIN.includes(event.target.name)) return;
+    if (!LOOKS_AGAIN.includes(field.name)) return;
     const button = form.querySelector(".dy-show");
     // Another kind of visit has other people and devices to choose from: the whole page looks again.
-    if (event.target.name === "what") form.requestSubmit(button);
+    if (field.name === "what") form.requestSubmit(button);
     else window.htmx.trigger(button, "click");
-  });
+  }
+  document.addEventListener("change", (event) => lookAgain(event.target));
+
+  // A kind of visit chosen before this script listened. Not one that Back brought along: nobody could go back past it.
+  const early = [...document.querySelectorAll("[data-booking] [name=what]")].find((each) => each.checked && !each.defaultChecked);
+  if (early && performance.getEntriesByType("navigation")[0]?.type === "navigate") lookAgain(early);
 
   // A day chosen from the row of days is the day of the form.
   document.addEventListener("click", (event) => {

@@ -68,6 +68,7 @@
       card,
       grid,
       pointer: event.pointerId,
+      at: event.timeStamp,
       x: event.clientX,
       y: event.clientY,
       scroll: grid.scrollTop,
@@ -90,6 +91,8 @@
       if (Math.hypot(dx, dy) < FAR) return;
       if (event.pointerType === "touch") return drop(); // the finger scrolls
       begin();
+    } else if (event.pointerType === "touch" && event.timeStamp - held.at < HOLD && Math.hypot(dx, dy) >= FAR) {
+      return drop(); // it scrolled in time; only the page was too busy to notice
     }
     const { card } = held;
     if (held.sizes) {

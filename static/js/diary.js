@@ -9,7 +9,10 @@
     const polled = event.detail.elt;
     if (polled.matches("[data-polled]")) event.detail.headers["If-None-Match"] = polled.dataset.etag;
   });
+  let acts = 0; // how often something was done on this page
   document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.requestConfig.verb !== "get") acts += 1;
+    event.detail.xhr.acts = acts;
     // Not while a row is being worked on, and not in a tab nobody looks at.
     if (!event.detail.elt.matches("[data-polled]")) return;
     if (document.hidden || event.detail.elt.querySelector("[aria-busy], .is-dragged")) event.preventDefault();
@@ -22,8 +25,9 @@
       event.detail.isError = false;
       return;
     }
-    if (polled.querySelector(".is-dragged")) {
-      // The answer came while something is held: nothing jumps under the pointer, the next look brings it.
+    if (polled.querySelector(".is-dragged") || event.detail.xhr.acts !== acts) {
+      // The answer came while something is held, or is older than what was done since: nothing jumps under the pointer
+      // or back to what it was, the next look brings it.
       event.detail.shouldSwap = false;
       return;
     }

@@ -47,6 +47,14 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
+// Who typed into a search field before the page listened has not typed in vain.
+document.addEventListener("htmx:load", (event) => {
+  if (event.detail.elt !== document.body) return;
+  for (const field of document.querySelectorAll("input[type=search][hx-get]")) {
+    if (field.value !== field.defaultValue) window.htmx.trigger(field, "search");
+  }
+});
+
 // "/" goes to the search field: the page's own, if it has one.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.body.dataset.keys === "off") return;

@@ -130,14 +130,27 @@
     if (question && event.target.closest("[data-boxes]")) settleDate(event.target, question);
   });
 
-  form.addEventListener("change", (event) => {
-    const question = event.target.closest("[data-question]");
+  function given(field) {
+    const question = field.closest("[data-question]");
     if (!question) return;
-    tidy(event.target, question);
-    if (!settleDate(event.target, question)) return;
+    tidy(field, question);
+    if (!settleDate(field, question)) return;
     waiting.add(question.dataset.question);
     flush();
-  });
+  }
+  form.addEventListener("change", (event) => given(event.target));
+
+  // What was answered before this script listened is saved too. Not where Back or Reload brought old answers along.
+  const isTapped = (field) => ["radio", "checkbox"].includes(field.type);
+  const isEarly = (field) => {
+    if (!isTapped(field)) return field.value !== field.defaultValue && field !== document.activeElement; // still typing
+    return field.checked !== field.defaultChecked && (field.checked || field.type === "checkbox");
+  };
+  if (performance.getEntriesByType("navigation")[0]?.type === "navigate") {
+    for (const field of form.querySelectorAll("[data-question] input:not([type=hidden]), [data-question] textarea")) {
+      if (isEarly(field)) given(field);
+    }
+  }
 
   form.addEventListener("submit", (event) => {
     if (!sending && !waiting.size && navigator.onLine) return;

@@ -109,7 +109,7 @@ try:
 except NoPdf:
     print("said so")
 """
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False)
 
     assert told.stdout == "said so\n", told.stderr
 

@@ -16,7 +16,7 @@ from .sms_gateway import SECRET, SENDER, TOKEN, Text
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
     """Return the status of the answer to a POST."""
     try:
-        with urlopen(Request(url, body, headers, method="POST"), timeout=20) as answer:
+        with urlopen(Request(url, body, headers, method="POST"), timeout=100) as answer:
             return answer.status
     except HTTPError as refused:
         return refused.code

@@ -7,6 +7,7 @@ import datetime
 import email
 import email.policy
 import ipaddress
+import socket
 import ssl
 import tempfile
 import threading
@@ -20,8 +21,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-from clinic.standalone.processes import any_free_port
 
 DROP = "drop"
 SILENCE = "silence"
@@ -57,7 +56,8 @@ class SmtpServer:
         self.taken: list[Letter] = []
         self.commands: list[str] = []
         self.connections = 0
-        self.port = any_free_port()
+        door = socket.create_server(("127.0.0.1", 0))  # kept from here on: nobody else can be given the port meanwhile
+        self.port = door.getsockname()[1]
         self._script: dict[str, deque[str]] = defaultdict(deque)
         self._lock = threading.Lock()
         server = self
@@ -66,7 +66,10 @@ class SmtpServer:
             def factory(self) -> SMTP:
                 return _Follower(server, tls)
 
-        self._controller = OurController(object(), hostname="127.0.0.1", port=self.port)
+            def _create_server(self):
+                return self.loop.create_server(self._factory_invoker, sock=door)
+
+        self._controller = OurController(object(), hostname="127.0.0.1", port=self.port, ready_timeout=100)
 
     def say(self, stage: str, *answers: str) -> None:
         self._script[stage].extend(answers)
@@ -77,7 +80,7 @@ class SmtpServer:
 
     def __enter__(self) -> SmtpServer:
         self._controller.start()
-        self.connections = 0  # the controller knocks once to see whether it is up
+        self.connections = 0  # the controller knocks once, and has been let in by then
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -20,7 +20,7 @@ from tests.factories.letters import plan_many, plan_message
 from tests.factories.people import make_location, make_patient
 from tests.factories.smtp import SILENCE, SmtpServer
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults, pytest.mark.timeout(900)]
 ROOT = Path(django_settings.BASE_DIR)
 
 
@@ -48,7 +48,7 @@ class Worker:
             )  # fmt: skip
 
     def ready(self) -> "Worker":
-        until(lambda: " ready." in self.log.read_text() or self.process.poll() is not None, 60)
+        until(lambda: " ready." in self.log.read_text() or self.process.poll() is not None, 200)
         assert self.process.poll() is None, self.log.read_text()
         return self
 
@@ -99,10 +99,10 @@ def test_a_message_that_is_committed_is_in_the_mailbox_a_moment_later(start, ser
 
     message = plan_message(ana, at=now, due_at=now)
 
-    assert until(lambda: Message.objects.get().status == MessageStatus.SENT, 60), Message.objects.values().get()
+    assert until(lambda: Message.objects.get().status == MessageStatus.SENT, 200), Message.objects.values().get()
     assert [letter.to for letter in server.letters] == ["ana.reyes@mail.example"]
     assert server.letters[0].message["Message-ID"] == f"<{message.ref}@afterglow.example>"
-    assert datetime.now(UTC) - SenderPulse.objects.get().swept_at < timedelta(seconds=30)
+    assert datetime.now(UTC) - SenderPulse.objects.get().swept_at < timedelta(minutes=2)
 
 
 def test_a_worker_told_to_end_by_a_deploy_finishes_or_hands_back_what_it_holds(start, server):
@@ -117,15 +117,15 @@ def test_a_worker_told_to_end_by_a_deploy_finishes_or_hands_back_what_it_holds(s
     first = start()
     now = datetime.now(UTC)
     plan_many(make_patient(make_location(time_zone=zone_where_it_is_noon())), 20, at=now, due_at=now)
-    assert until(lambda: len(server.letters) >= 2, 60)
+    assert until(lambda: len(server.letters) >= 2, 200)
 
     first.process.terminate()
-    first.process.wait(60)
+    first.process.wait(200)
 
     assert not Message.objects.filter(status="sending").exists()
     Message.objects.filter(status="planned").update(try_at=now)
     start()
-    assert until(lambda: Message.objects.filter(status="sent").count() == 20, 120)
+    assert until(lambda: Message.objects.filter(status="sent").count() == 20, 200)
     arrived = Counter(letter.message["Message-ID"] for letter in server.taken)
     assert (len(arrived), set(arrived.values())) == (20, {1})
 
@@ -137,14 +137,17 @@ def test_a_worker_killed_in_the_sending_instant_loses_nothing(start, server):
     ana = make_patient(make_location(time_zone=zone_where_it_is_noon()))
     now = datetime.now(UTC)
     plan_message(ana, at=now, due_at=now)
-    assert until(lambda: len(server.taken) == 1, 60)
+    assert until(lambda: len(server.taken) == 1, 200)
 
     first.kill()
     Message.objects.filter(status="sending").update(lease_until=now - timedelta(seconds=1))  # its lease runs out
     start()
     plan_message(ana, about="visit:2", at=now, due_at=now)  # rings
-    assert until(lambda: Message.objects.filter(about="visit:2", status="sent").exists(), 60)
+    assert until(lambda: Message.objects.filter(about="visit:2", status="sent").exists(), 200)
 
     stranded = Message.objects.get(about="visit:1")
-    assert (stranded.status, stranded.reason[:19]) == (MessageStatus.PLANNED, "It may have arrived")
-    assert stranded.deliveries.get().outcome == "unknown"
+    tries = list(stranded.deliveries.order_by("pk").values_list("outcome", flat=True))
+    if stranded.status == MessageStatus.PLANNED:
+        assert (tries, stranded.reason[:19]) == (["unknown"], "It may have arrived")
+    else:  # on a slow machine the half minute until it goes once more is over
+        assert tries in (["unknown"], ["unknown", "sent"])

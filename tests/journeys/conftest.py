@@ -7,11 +7,15 @@ own, as a second device has. A page that throws, or breaks the Content-Security-
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from django.core.signals import request_finished, request_started
+from playwright.sync_api import expect, sync_playwright
 
+PATIENCE = 60_000  # milliseconds: every wait ends as soon as the thing is there, so a busy machine only takes longer
+expect.set_options(timeout=PATIENCE)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -47,8 +51,42 @@ def chromium():
             os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
 
 
+class Traffic:
+    """How many requests the live server is answering."""
+
+    def __init__(self):
+        self._count, self._changed = 0, threading.Condition()
+
+    def _add(self, one):
+        with self._changed:
+            self._count += one
+            self._changed.notify_all()
+
+    def begins(self, **_):
+        self._add(1)
+
+    def ends(self, **_):
+        self._add(-1)
+
+    def wait_for_silence(self):
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._count <= 0, 100)
+
+
 @pytest.fixture
-def _windows(chromium, live_server, settings):
+def _traffic(live_server):
+    """A page asks again and again by itself: what it still asks for when its test is over ends before the rows go."""
+    traffic = Traffic()
+    request_started.connect(traffic.begins)
+    request_finished.connect(traffic.ends)
+    yield
+    traffic.wait_for_silence()
+    request_started.disconnect(traffic.begins)
+    request_finished.disconnect(traffic.ends)
+
+
+@pytest.fixture
+def _windows(chromium, live_server, settings, _traffic):
     """Opens windows on the live server, and closes them all with the test; complaints of a page fail the test."""
     playwright, browser = chromium
     settings.PUBLIC_URL = live_server.url
@@ -64,7 +102,7 @@ def _windows(chromium, live_server, settings):
 
     def open_window(**options):
         context = browser.new_context(base_url=live_server.url, reduced_motion="reduce", **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         context.on("page", watch)
         contexts.append(context)
         return context.new_page()

@@ -47,6 +47,12 @@ def tap(page, label, answer):
     question(page, label).get_by_text(answer, exact=True).click()
 
 
+def tap_and_save(page, label, answer):
+    with page.expect_response("**/intake/save/"):
+        tap(page, label, answer)
+    expect(page.get_by_text(SAVED)).to_be_visible()
+
+
 def is_given(page, label, answer):
     expect(question(page, label).get_by_label(answer, exact=True)).to_be_checked()
 
@@ -75,8 +81,7 @@ def test_a_patient_loses_the_connection_and_nothing_else(form, phone, open_phone
 
     # Each answer is saved when it is given.
     heading(phone, "What would you like to improve?")
-    tap(phone, "What would you like to improve?", "Acne scars")
-    expect(phone.get_by_text(SAVED)).to_be_visible()
+    tap_and_save(phone, "What would you like to improve?", "Acne scars")
     assert answers(form) == {"concerns": ["acne_scars"]}
     look(phone, "intake-group-390")
     go_on(phone)
@@ -91,6 +96,7 @@ def test_a_patient_loses_the_connection_and_nothing_else(form, phone, open_phone
     is_given(phone, "Which areas would you like treated?", "Cheeks")
     phone.go_forward()
     heading(phone, "What you hope for")
+    phone.wait_for_load_state()
 
     # The connection drops in the middle; the answer waits on the page and says so.
     phone.context.set_offline(True)
@@ -135,8 +141,7 @@ def test_a_patient_loses_the_connection_and_nothing_else(form, phone, open_phone
     expect(question(second, "When is your baby due?").get_by_label("Day")).to_have_value("1")
 
     # Both phones answer: the last one counts, is told so, and both stay on record.
-    tap(second, "Are you breastfeeding?", "No")
-    expect(second.get_by_text(SAVED)).to_be_visible()
+    tap_and_save(second, "Are you breastfeeding?", "No")
     tap(phone, "Are you breastfeeding?", "I am not sure")
     expect(phone.get_by_text("This replaces an answer given elsewhere")).to_be_visible()
     look(phone, "intake-two-phones-390")
@@ -159,19 +164,18 @@ def test_every_screen_to_the_end_and_the_answers_are_sent(form, phone, look):
     skipped = "cold_sores"
     for group in asked_groups(questionnaire, latest_answers(form)):
         heading(phone, group.title)
+        phone.wait_for_load_state()
         for asked in group.questions:
             if asked.key == skipped or not question(phone, asked.label).is_visible():
                 continue
-            tap(phone, asked.label, first_choice(asked))
-            expect(phone.get_by_text(SAVED)).to_be_visible()
+            tap_and_save(phone, asked.label, first_choice(asked))
         go_on(phone)
 
     heading(phone, "Check your answers")
     expect(phone.get_by_text("One question still needs an answer.")).to_be_visible()
     look(phone, "intake-check-missing-390")
     phone.get_by_role("link", name="Answer one more question").click()
-    tap(phone, "Have you ever had a cold sore?", "I would rather not say")
-    expect(phone.get_by_text(SAVED)).to_be_visible()
+    tap_and_save(phone, "Have you ever had a cold sore?", "I would rather not say")
     go_on(phone)
     heading(phone, "Check your answers")
     expect(phone.get_by_text("Prefers not to say")).to_be_visible()
@@ -183,6 +187,23 @@ def test_every_screen_to_the_end_and_the_answers_are_sent(form, phone, look):
     form.refresh_from_db()
     assert form.status == "completed"
     assert form.snapshot["cold_sores"]["value"] == "prefer_not_to_say"
+
+
+def test_what_is_answered_before_the_page_listens_is_saved_too(form, phone):
+    held = []
+    phone.route("**/js/intake*.js", lambda route: held.append(route))
+    open_link(phone, form)
+    phone.get_by_role("link", name="Start").click(no_wait_after=True)
+    heading(phone, "What would you like to improve?")
+    tap(phone, "What would you like to improve?", "Acne scars")
+    tap(phone, "What would you like to improve?", "Fine lines")
+    is_given(phone, "What would you like to improve?", "Fine lines")
+
+    with phone.expect_response("**/intake/save/"):
+        held[0].continue_()
+
+    expect(phone.get_by_text(SAVED)).to_be_visible()
+    assert sorted(answers(form)["concerns"]) == ["acne_scars", "fine_lines"]
 
 
 def test_it_works_without_scripts(form, open_phone):

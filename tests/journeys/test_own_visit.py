@@ -36,6 +36,7 @@ def test_seen_moved_and_cancelled_on_a_phone(live_server, settings, phone, look)
 
     phone.get_by_role("link", name="Ask for another time").click()
     phone.locator(f"a[href='?day={monday + timedelta(days=1)}']").click()
+    phone.wait_for_url(f"**?day={monday + timedelta(days=1)}")  # Monday has a 11:15 too
     phone.locator("label.dy-pill", has_text="11:15").click()
     look(phone, "visit-move-390")
     phone.get_by_role("button", name="Take this time").click()

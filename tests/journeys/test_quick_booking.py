@@ -83,14 +83,17 @@ def test_a_visit_is_booked_with_the_keyboard_alone(pia, place, bo, look):
     pia.locator("#book-q:focus").wait_for()
     assert pia.url.endswith("/diary/")
     pia.keyboard.type("rey")
-    pia.get_by_role("link", name="REYES, Ana").wait_for()
+    pia.locator("[data-found-for='rey']").get_by_role("link", name="REYES, Ana").wait_for()
     pia.keyboard.press("Enter")  # to the first who was found
     focus_on(pia, "REYES, Ana")
     pia.keyboard.press("Enter")
     pia.get_by_text("15:00–15:30").wait_for()
+    kind = pia.locator("#quick [name=what]:checked:focus")
+    kind.wait_for()
     look(pia, "quick-book-1280")
     pia.keyboard.press("ArrowDown")  # another kind of visit, and the length follows
     pia.get_by_text("15:00–15:20").wait_for()
+    kind.wait_for()
     pia.keyboard.press("Enter")
 
     pia.get_by_text("Booked: Ana Reyes").wait_for()
@@ -98,7 +101,7 @@ def test_a_visit_is_booked_with_the_keyboard_alone(pia, place, bo, look):
     assert (visit.practitioner, visit.type.key) == (bo, "review")
     # The panel is closed and the keyboard is on the visit.
     pia.locator(f"[id='p-{visit.ref}']:focus").wait_for()
-    assert not pia.locator("#quick-panel").is_visible()
+    expect(pia.locator("#quick-panel")).to_be_hidden()
 
 
 def test_escape_closes_the_panel_and_the_keyboard_is_where_it_was(pia, place, bo, noon):
@@ -115,7 +118,7 @@ def test_escape_closes_the_panel_and_the_keyboard_is_where_it_was(pia, place, bo
     pia.keyboard.press("Escape")
 
     focus_on(pia, "Book 15:00")
-    assert not pia.locator("#quick-panel").is_visible()
+    expect(pia.locator("#quick-panel")).to_be_hidden()
     pia.keyboard.press("Escape")  # out of the grid, and the arrow keys are days again
     pia.locator(".dg:focus").wait_for()
 
@@ -126,7 +129,7 @@ def test_somebody_new_is_registered_on_the_way(pia, place, bo, look):
     pia.locator("#book-q:focus").wait_for()
     pia.keyboard.type("Noor Haddad")
     pia.get_by_text("Nobody at your locations matches that.").wait_for()
-    pia.get_by_role("link", name="New patient").click()
+    pia.locator("#people a[href*='Haddad']", has_text="New patient").click()
     expect(pia.locator("[name=family_name]")).to_have_value("Haddad")
     look(pia, "quick-patient-1280")
     pia.get_by_role("button", name="Register and go on").click()
@@ -156,7 +159,7 @@ def test_a_time_that_was_just_taken_keeps_what_was_typed(pia, place, bo, noon):
 
     pia.get_by_role("button", name="Book", exact=True).click()
     pia.get_by_role("heading", name="Please check this").wait_for()
-    assert pia.get_by_label("Note").input_value() == "Comes by train"
+    expect(pia.get_by_label("Note")).to_have_value("Comes by train")
     pia.locator("#times .ag-notice .dy-pill").first.click()
     pia.get_by_text("15:30–16:00").wait_for()
     pia.get_by_role("button", name="Book", exact=True).click()

@@ -50,6 +50,7 @@ def test_still_right_something_changed_and_a_dropped_connection(form, phone, loo
 
     # Without a connection nothing is confirmed, and the page says so and waits.
     heading(phone, "What you hope for")
+    phone.wait_for_load_state()
     phone.context.set_offline(True)
     phone.get_by_role("button", name="Still right").click()
     expect(phone.get_by_text("You are offline")).to_be_visible()

@@ -1,10 +1,12 @@
 """Real browsers: a clinician reviews at a desk, a patient draws a signature on a phone that turns."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from clinic.audit.states import Actor
 from patients.candidacy.actions import decide, submit_intake
@@ -18,6 +20,10 @@ from tests.factories.screenings import answer_intake, make_screening
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SYSTEM = Actor.task("test")
+# How many pixels of the drawing field carry ink.
+INK = """(() => { const canvas = document.querySelector("canvas");
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    let inked = 0; for (let i = 3; i < pixels.length; i += 4) inked += pixels[i] > 0; return inked; })()"""
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +53,8 @@ def sign_in(page, user):
     page.goto("/accounts/login/")
     page.get_by_label("Email").fill(user.email)
     page.get_by_label("Password").first.fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/")
+    with page.expect_navigation(url=re.compile(r"^(?!.*/accounts/login/)")):
+        page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def open_link(page, patient, scope, about):
@@ -79,7 +85,8 @@ def test_a_clinician_answers_what_is_blank_and_decides_with_a_condition(desk, op
     look(desk, "review-queue-1280")
     desk.get_by_role("link", name="REYES, Ana").click()
     look(desk, "screening-incomplete-1280")
-    desk.get_by_role("link", name="NAFL 1,550").click()
+    with desk.expect_navigation():  # each laser's page looks alike
+        desk.get_by_role("link", name="NAFL 1,550").click()
     desk.get_by_label("Skin type (Fitzpatrick), seen by the clinician").select_option("II")
     desk.get_by_role("button", name="Record and screen anew").click()
     desk.get_by_text("Recorded, and every laser screened anew.").wait_for()
@@ -87,7 +94,7 @@ def test_a_clinician_answers_what_is_blank_and_decides_with_a_condition(desk, op
     desk.get_by_label("Proceed with conditions").check()
     desk.get_by_role("button", name="Record the decision").click()
     desk.get_by_role("heading", name="Please check this").wait_for()
-    assert desk.get_by_label("Proceed with conditions").is_checked()
+    expect(desk.get_by_label("Proceed with conditions")).to_be_checked()
     look(desk, "screening-refused-1280")
     desk.get_by_label("Reason", exact=True).fill("Acne scars, calm skin; the small risk was talked through.")
     desk.get_by_text("Conditions of your own").click()
@@ -125,6 +132,7 @@ def test_a_drawn_signature_survives_a_refusal_and_a_turned_phone(phone, desk, an
     phone.get_by_label("Your question").fill("May I swim in the sea?")
     phone.get_by_role("button", name="Send the question").click()
     phone.get_by_text("May I swim in the sea?").wait_for()
+    phone.wait_for_load_state()
     risks = phone.locator("form input[type=checkbox]")
     for number in range(risks.count() - 1):
         risks.nth(number).check()
@@ -134,13 +142,14 @@ def test_a_drawn_signature_survives_a_refusal_and_a_turned_phone(phone, desk, an
 
     phone.get_by_role("button", name="Sign", exact=True).click()
     phone.get_by_role("heading", name="Please check this").wait_for()
+    phone.wait_for_load_state()
     look(phone, "consent-refused-390")
     assert phone.locator("input[name=signature]").input_value() == drawn
-    assert ink(phone) > 0
+    phone.wait_for_function(f"({INK}) > 0")
     assert [risks.nth(n).is_checked() for n in range(risks.count())] == [True] * (risks.count() - 1) + [False]
+    was = phone.evaluate("document.querySelector('canvas').width")
     phone.set_viewport_size({"width": 844, "height": 390})
-    phone.wait_for_timeout(100)
-    assert ink(phone) > 0
+    phone.wait_for_function(f"was => document.querySelector('canvas').width !== was && ({INK}) > 0", arg=was)
     assert phone.locator("input[name=signature]").input_value() == drawn
     risks.last.check()
     phone.get_by_role("button", name="Sign", exact=True).click()
@@ -168,11 +177,12 @@ def test_clearing_the_drawing_leaves_nothing_to_sign_with(phone, ana, asked):
     open_link(phone, ana, "consent", f"consent:{asked.ref}")
     phone.get_by_role("button", name="Read the full text").click()
     phone.get_by_role("heading", name="Sign", exact=True).wait_for()
+    phone.wait_for_load_state()
     for box in phone.locator("form input[type=checkbox]").all():
         box.check()
     draw(phone)
     phone.get_by_role("button", name="Clear the drawing").click()
-    assert ink(phone) == 0
+    assert phone.evaluate(INK) == 0
 
     phone.get_by_role("button", name="Sign", exact=True).click()
 
@@ -206,12 +216,3 @@ def draw(page):
     for step in range(20):
         page.mouse.move(box["x"] + 30 + step * 12, box["y"] + 60 + (25 if step % 4 < 2 else -25))
     page.mouse.up()
-
-
-def ink(page):
-    """How many pixels of the drawing field carry ink."""
-    return page.evaluate(
-        """() => { const canvas = document.querySelector("canvas");
-        const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-        let inked = 0; for (let i = 3; i < pixels.length; i += 4) inked += pixels[i] > 0; return inked; }"""
-    )

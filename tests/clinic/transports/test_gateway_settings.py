@@ -14,7 +14,7 @@ def starting(**lines):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMS_", "TWILIO_"))}
     return subprocess.run(
         [sys.executable, "-c", "import clinic.settings"],
-        cwd=settings.BASE_DIR, env={**kept, **lines}, capture_output=True, text=True, timeout=60, check=False,
+        cwd=settings.BASE_DIR, env={**kept, **lines}, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
 
 

@@ -149,7 +149,7 @@ def test_the_real_command_needs_no_database_and_exits_with_two_on_bad_input(tmp_
     def manage(file):
         return subprocess.run(
             [sys.executable, "manage.py", "screen", "--modality", "afl_co2", "--on", "2026-06-01", file],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60,
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=200,
         )  # fmt: skip
 
     fine, refused = manage(good), manage(bad)

@@ -589,7 +589,7 @@ def test_signing_and_changing_the_plan_at_once_never_leave_the_old_plan_agreed(a
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join()
 
         assert all(not isinstance(each, Exception) or isinstance(each, PlanChanged) for each in results), results
         assert not is_agreed(ana, "treatment", about, PLAN)

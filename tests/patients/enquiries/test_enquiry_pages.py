@@ -3,7 +3,6 @@
 import uuid
 
 import pytest
-from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,11 +16,6 @@ from patients.registry.models import Patient
 from tests.factories.people import make_location, make_patient, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("knowledge")]
-
-
-@pytest.fixture(autouse=True)
-def _nobody_asked_before():
-    cache.clear()
 
 
 @pytest.fixture

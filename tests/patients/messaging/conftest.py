@@ -14,7 +14,7 @@ from tests.factories.smtp import SmtpServer
 def server(settings, tmp_path):
     with SmtpServer() as running:
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", running.port
-        settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, 2
+        settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, 60
         settings.SMS_GATEWAY, settings.SMS_FILE = "file", tmp_path / "sms.jsonl"
         yield running
         smtp().close()

@@ -256,7 +256,7 @@ def test_readyz_says_503_when_no_database_answers():
         env={**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing", "LOG_LEVEL": "CRITICAL"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
 

@@ -59,7 +59,7 @@ def log(request):
 @pytest.fixture
 def gateway(settings, server):
     with SmsGatewayServer(NOW) as running:
-        settings.SMS_GATEWAY, settings.SMS_TIMEOUT = "twilio", 2
+        settings.SMS_GATEWAY, settings.SMS_TIMEOUT = "twilio", 60
         settings.TWILIO_URL, settings.TWILIO_FROM = running.root, SENDER
         settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = ACCOUNT, TOKEN
         settings.SMS_HTTP_SECRET = SECRET

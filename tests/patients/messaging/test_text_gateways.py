@@ -33,7 +33,7 @@ LINK = {
 
 @pytest.fixture
 def gateway(settings):
-    settings.SMS_TIMEOUT = 5
+    settings.SMS_TIMEOUT = 60
     with SmsGatewayServer(NOW) as running:
         settings.SMS_HTTP_URL, settings.SMS_HTTP_TOKEN = running.root + PATH, TOKEN
         settings.TWILIO_URL, settings.TWILIO_FROM = running.root, SENDER
@@ -104,7 +104,7 @@ def test_a_gateway_that_falls_over_is_tried_again_later_with_growing_waits(ana, 
 @pytest.mark.parametrize("fields", [{}, LINK], ids=["plain", "link"])
 @pytest.mark.parametrize("lost", [TAKE_AND_SILENCE, TAKE_AND_DROP, GARBAGE], ids=["silence", "drop", "garbage"])
 def test_a_lost_answer_is_asked_for_again_with_the_same_key_and_not_at_once(ana, gateway, settings, lost, fields):
-    settings.SMS_GATEWAY, settings.SMS_TIMEOUT = "http", 1 if lost.status < 0 else 5
+    settings.SMS_GATEWAY, settings.SMS_TIMEOUT = "http", 2 if lost.status < 0 else 60
     plan_message(ana, **{**fields, **STEADY})
     gateway.say(lost)
 
@@ -113,7 +113,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key_and_not_at_once(ana,
     assert (message.status, outcomes()) == (MessageStatus.PLANNED, ["unknown"])
     assert message.reason == "Not known whether it was taken: asked again with its key."
     assert message.try_at > NOW + timedelta(seconds=20)
-    settings.SMS_TIMEOUT = 5
+    settings.SMS_TIMEOUT = 60
     dispatch(at=message.try_at)
 
     assert (only().status, outcomes()) == (MessageStatus.SENT, ["unknown", "sent"])

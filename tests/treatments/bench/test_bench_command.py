@@ -123,7 +123,7 @@ def test_a_stopped_run_leaves_nothing_behind(tmp_path):
     first = running.stdout.readline()  # the database stands: filling it takes a while
 
     running.terminate()
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=200)
 
     assert first.startswith("search: 200,000")
     assert "Stopped. The scratch database is gone." in said

@@ -373,11 +373,17 @@ def test_what_slips_past_the_check_meets_the_constraint(place, bo):
     assert Appointment.objects.count() == 1
 
 
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE NOT granted AND pg_stat_activity.datname = current_database()"
+)
+
+
 def wait_until_somebody_waits(info):
     """Return once a backend waits for another transaction to end."""
     with psycopg.connect(**info, autocommit=True) as watcher:
-        for _ in range(500):
-            if watcher.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+        for _ in range(10_000):
+            if watcher.execute(WAITING).fetchone()[0]:
                 return
             threading.Event().wait(0.01)
     raise AssertionError("Nobody waited for the uncommitted claim.")
