@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import psycopg
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.db import connection, connections
 
@@ -81,6 +82,15 @@ def wipe() -> None:
             else:
                 cursor.execute(f'DELETE FROM "{table}"')
         cursor.execute("SET session_replication_role = origin")
+
+
+@pytest.fixture
+def on_a_monday_at_ten():
+    """The clock of this process stands at NOW: for tests whose fixed days meet pages, which read the clock."""
+    from tests.factories.people import NOW
+
+    with time_machine.travel(NOW, tick=False) as travelling:
+        yield travelling
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,13 @@ def chromium():
             os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
 
 
+def pytest_collection_modifyitems(items):
+    """Each wait for a page has an end of its own; what ends a hung test stays out of their way."""
+    for item in items:
+        if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 class Traffic:
     """How many requests the live server is answering."""
 

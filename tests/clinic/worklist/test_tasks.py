@@ -27,7 +27,7 @@ from clinic.worklist.queries import tasks_done, tasks_to_do
 from clinic.worklist.states import ENDS_WITH_ITS_WORK, WAYS, TaskStatus
 from tests.factories.people import NOW, actor, make_location, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_a_monday_at_ten")]
 BY = Actor.task("test")
 
 

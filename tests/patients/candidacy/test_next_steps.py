@@ -17,13 +17,13 @@ from patients.messaging.actions import dispatch
 from patients.messaging.models import Message
 from patients.registry.access import KEY
 from patients.registry.actions import issue_link
-from tests.factories.people import actor, make_clinician, make_location, make_patient
+from tests.factories.people import NOW, actor, make_clinician, make_location, make_patient
 from tests.factories.screenings import make_screening
 from tests.factories.smtp import SmtpServer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_a_monday_at_ten")]
 KELOID = {"scar_tendency": "keloid", "concerns": ["acne_scars"]}
-LATER_ON = timezone.localdate() + timedelta(days=100)
+LATER_ON = NOW.date() + timedelta(days=100)
 REASON = "Her keloid tendency and the lupus letter were talked through."
 
 
@@ -169,7 +169,7 @@ def test_a_waiting_time_that_is_over_is_no_longer_a_date_to_wait_for(ana, bo, at
 
 
 def test_the_message_about_the_decision_leads_to_the_page_behind_the_birth_date(ana, bo, settings):
-    sent_at = timezone.now().replace(hour=12)
+    sent_at = timezone.now()
     decided(make_screening(ana, at=sent_at), bo, "proceed", sent_at)
 
     with SmtpServer() as server:

@@ -27,7 +27,7 @@ from patients.intake.states import QuestionType, ResponseStatus, Special
 from tests.factories.people import NOW, make_clinician, make_location, make_user
 from tests.factories.screenings import answer_intake, make_response, make_screening
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("knowledge")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("knowledge", "on_a_monday_at_ten")]
 ITEM = re.compile(r'<div class="an-item" data-question="(\w+)" data-state="(\w+)">(.*?)</dd>', re.S)
 SPAN = re.compile(r'<span class="an-words an-(\w+)">(.*?)</span>', re.S)
 BO = Actor.command("Bo Lindqvist")
@@ -119,7 +119,9 @@ def state_of(question, answers):
     return Given.ANSWER if known else Given(value)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_said_and_unsaid_stay_apart_in_the_database_on_the_page_on_paper_and_in_the_file(ana, client, data):
     with transaction.atomic():

@@ -31,7 +31,7 @@ def plan(ana, about, due_in):
 
 def work(wrong):
     with time_machine.travel(datetime.now(UTC) + wrong):
-        assert abs(datetime.now(UTC) - database_clock() - wrong) < timedelta(minutes=1)
+        assert abs(datetime.now(UTC) - database_clock() - wrong) < timedelta(minutes=10)
         dispatch_due_messages()
 
 
@@ -48,7 +48,7 @@ def test_a_worker_sends_what_is_due_by_the_databases_clock_and_nothing_else(ana,
     assert Message.objects.filter(status="planned").count() == 10
     assert len({letter.message["Message-ID"] for letter in server.taken}) == len(server.taken) == 10
     assert all(
-        abs(row.sent_at - database_clock()) < timedelta(minutes=1) for row in Message.objects.exclude(sent_at=None)
+        abs(row.sent_at - database_clock()) < timedelta(minutes=10) for row in Message.objects.exclude(sent_at=None)
     )
 
 

@@ -236,7 +236,7 @@ def test_readyz_tells_no_secrets_and_keeps_the_web_up_when_only_the_sender_stall
 
     assert (plain.status_code, strict.status_code) == (200, 503)
     facts = plain.json()
-    assert facts["last_sweep_seconds"] in range(175, 200)
+    assert facts["last_sweep_seconds"] >= 179  # the clocks of process and database
     assert facts == {**facts, "database": "up", "sender": "stalled", "oldest_overdue_minutes": 0}
     assert set(facts) == {"database", "sender", "last_sweep_seconds", "oldest_overdue_minutes"}
 

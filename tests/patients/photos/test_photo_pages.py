@@ -22,7 +22,7 @@ from tests.factories.people import NOW, actor, make_clinician, make_location, ma
 from tests.factories.pictures import drawn, noisy, saved
 from tests.factories.screenings import answer_intake
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_a_monday_at_ten")]
 PICTURES = ["photo_image", "photo_thumbnail"]
 
 

@@ -31,7 +31,7 @@ from patients.wishes.rules import kinds_wanted, masked, purposes_stopped
 from patients.wishes.states import KINDS, Kind
 from tests.factories.people import NOW, make_location, make_patient, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_a_monday_at_ten")]
 DESK = Actor.task("desk")
 ALL = list(Kind)
 PHONE = "+447700900123"

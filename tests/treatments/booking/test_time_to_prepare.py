@@ -32,7 +32,7 @@ from treatments.visits.queries import free_days
 from treatments.waitlist.actions import accept_offer, join_waitlist, offer_time
 from treatments.waitlist.queries import standing_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_a_monday_at_ten")]
 KEYS = ("treatment_nafl", "test_spot_nafl", "consultation")
 TODAY, LEAD = date(2026, 11, 23), 3
 FIRST = TODAY + timedelta(days=LEAD)

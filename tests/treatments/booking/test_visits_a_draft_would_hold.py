@@ -26,7 +26,7 @@ from tests.factories.visits import book, make_course, utc
 from treatments.booking.actions import cancel_appointment
 from treatments.booking.states import CancelReason
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_a_monday_at_ten")]
 TEN = utc("2027-01-18T10:00")
 # Twenty days after sun is soon enough by the rules in force and too soon by the draft.
 SUN = SetDays("sun_exposure", {"AFL": 42, "NAFL": 28, "PICO": 28, "FULL": 42})

@@ -27,7 +27,7 @@ from treatments.waitlist.models import WaitlistEntry, WaitlistOffer
 from treatments.waitlist.queries import standing_of
 from treatments.waitlist.states import AlreadyWaiting, NotOffered, OfferOver
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_a_monday_at_ten")]
 SWEEP = Actor.task("waitlist.sweep")
 TEN = utc("2026-11-24T10:00")
 TUESDAY = date(2026, 11, 24)
