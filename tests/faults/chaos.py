@@ -28,7 +28,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKERS, BEATS = 3, 2
-PATIENCE = 600.0  # seconds in which everything that waits must have left once the killing has ended
+PATIENCE = 1800.0  # seconds in which everything that waits must have left once the killing has ended
 
 
 def free_port() -> int:
@@ -127,7 +127,7 @@ class Postgres:
         """Return a connection as soon as there is one."""
         import psycopg
 
-        until = time.monotonic() + 60
+        until = time.monotonic() + 200
         while True:
             try:
                 return psycopg.connect(self.url, connect_timeout=2)
@@ -188,7 +188,7 @@ class Crowd:
         process = group.pop(which)
         if how == signal.SIGTERM:
             process.terminate()  # a deploy: the batch in hand may finish
-            process.wait(60)
+            process.wait(300)
         self._end(process)
 
     def stop(self) -> None:
@@ -370,7 +370,7 @@ def main() -> None:
 
     redis.start()
     letterbox.start()
-    letterbox.is_up.wait(10)
+    letterbox.is_up.wait(100)
     with TickingGateway(datetime.now(UTC)) as gateway:
         gateway._http.handle_error = lambda *_: None  # those it talked to were killed: nobody needs to hear of it
         os.environ.update(
@@ -404,7 +404,7 @@ def run(given, crowd: Crowd, redis: Redis, postgres: Postgres, letterbox: Letter
     plan(given.messages - given.messages // 2, like_sms=True)
     began = time.monotonic()
     crowd.start()
-    wait_until(lambda: waiting() < given.messages, 120)  # the first have left: everybody is up
+    wait_until(lambda: waiting() < given.messages, 300)  # the first have left: everybody is up
     done = torment(crowd, redis, postgres, gateway, given.kills, given.pause)
     until = time.monotonic() + PATIENCE
     while waiting() and time.monotonic() < until:
@@ -413,10 +413,10 @@ def run(given, crowd: Crowd, redis: Redis, postgres: Postgres, letterbox: Letter
         left = waiting()
         note(f"{left} wait")
         crowd.start()
-        wait_until(lambda start=left: waiting() in range(start), 90)  # starting takes a while
+        wait_until(lambda start=left: waiting() in range(start), 300)  # starting takes a while
         while (now_left := waiting()) and now_left != left:
             left = now_left
-            wait_until(lambda now=left: waiting() != now, 20)
+            wait_until(lambda now=left: waiting() != now, 60)
     seconds = time.monotonic() - began
     crowd.stop()
     return report(letterbox, gateway, done, seconds, given.gateway)
