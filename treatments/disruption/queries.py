@@ -216,8 +216,8 @@ def _other_times(visit: Appointment, ongoing: _Pass, at: datetime) -> Iterator[t
     seen: set[int] = set()
     for start in sorted(starts, key=lambda each: (each.at, each.practitioner_id != visit.practitioner_id)):
         hold = hold_of(entry, start.starts_at, at)
-        if start.at in seen or hold is None:
-            continue
+        if start.at in seen or hold is None or _is_promised(visit, start, ongoing):
+            continue  # promised to a visit before this one: no gate is asked, and it counts for no try
         seen.add(start.at)
         tried += 1
         person = people[start.practitioner_id]
@@ -234,7 +234,7 @@ def _may_be(
     visit: Appointment, start: Start, person: Practitioner, ongoing: _Pass, at: datetime, *, is_change: bool = False
 ) -> bool:
     """Return True if nothing of it is promised to a visit before this one, and no gate stands against it."""
-    if is_spoken_for(takes(shape_of(visit.sized_type), start), ongoing.spoken):
+    if _is_promised(visit, start, ongoing):
         return False
     wish = Wish(
         visit.patient,
@@ -247,6 +247,10 @@ def _may_be(
         is_change=is_change,
     )
     return not refusals(facts_of(wish, (), at))
+
+
+def _is_promised(visit: Appointment, start: Start, ongoing: _Pass) -> bool:
+    return is_spoken_for(takes(shape_of(visit.sized_type), start), ongoing.spoken)
 
 
 def _people(visit: Appointment) -> list[Practitioner]:

@@ -182,6 +182,19 @@ def test_one_colleague_is_promised_to_one_visit_only(place, bo, desk):
     assert found[1][1].endswith(f"~{ida.ref}")
 
 
+def test_a_full_day_finds_each_visit_a_time_of_its_own(place, bo, desk):
+    """What was promised to the visits before counted as tried: after a morning of them nothing more was found."""
+    visits = [book(make_patient(place, f"Guest {n}"), bo, TEN + timedelta(hours=n - 1)) for n in range(8)]
+
+    lines = preview(out(place, bo.resource), desk, NOW)
+
+    times = [parse_start(line.chosen.partition("~")[2])[0] for line in lines if line.chosen.startswith("offer")]
+    assert [line.visit for line in lines] == visits
+    assert len(times) == 8
+    ends = [time + timedelta(minutes=30) for time in times]
+    assert all(end <= begin for end, begin in zip(ends, times[1:], strict=False))
+
+
 def test_who_may_not_treat_with_the_laser_is_not_proposed(place, bo, desk):
     make_device(place)
     make_practitioner("New", place, modalities=["nafl_1927"])
