@@ -15,6 +15,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from treatments.bench.benches import BENCHES
 from treatments.bench.scratch import NAME, ScratchRefused, scratch_database
 
+pytestmark = pytest.mark.timeout(1200)  # each migrates a database of its own
+
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(CommandError, match="There is no bench “speed”") as refused:

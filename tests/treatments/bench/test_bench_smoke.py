@@ -54,7 +54,7 @@ def figures(request, ready, monkeypatch):
         yield name, list(BENCHES[name].run(scratch, SMALL[name], 5))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_a_benchmark_measures_both_sides_and_finds_what_must_be_so(figures):
     name, found = figures
     names = [each.name for each in found]

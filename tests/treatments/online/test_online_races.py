@@ -15,7 +15,7 @@ from treatments.online.actions import Visitor, book_consultation
 from treatments.online.rules import FROM_ONE_ADDRESS
 from treatments.online.states import TooMany
 
-pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 
 @pytest.fixture

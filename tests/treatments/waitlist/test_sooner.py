@@ -132,7 +132,7 @@ def test_the_patient_asks_and_takes_it_back_on_their_own_page(visit):
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_taking_it_while_the_desk_cancels_the_visit_leaves_one_legal_end_40_times():
     place = make_location()
     bo = make_practitioner("Bo Lindqvist", place)

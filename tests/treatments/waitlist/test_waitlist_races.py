@@ -13,7 +13,7 @@ from treatments.waitlist.actions import accept_offer, end_offer, join_waitlist, 
 from treatments.waitlist.models import WaitlistOffer
 from treatments.waitlist.states import OfferOver, OfferStatus
 
-pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 SWEEP = Actor.task("waitlist.sweep")
 
 
