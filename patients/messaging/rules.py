@@ -169,8 +169,8 @@ class WantedMessage:
     visit_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.context) - VARIABLES)
-        if unknown:
+        if not VARIABLES.issuperset(self.context):
+            unknown = sorted(set(self.context) - VARIABLES)
             raise ValueError(f"{self.step}: no template knows {', '.join(unknown)}.")
         if self.due_at.tzinfo is None or self.not_after.tzinfo is None:
             raise ValueError(f"{self.step}: due_at and not_after are instants: with a time zone.")

@@ -117,9 +117,9 @@ class Late:
     contact_if: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Protocol:
-    """All messages around one kind of visit."""
+    """All messages around one kind of visit. One equals itself alone, so what follows from it is soon looked up."""
 
     name: str
     title: str

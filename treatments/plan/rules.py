@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from patients.messaging.states import Channel
@@ -85,8 +86,7 @@ class Visit:
         return to_utc(self.starts_at, self.clinic_clock)
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One message that should go out. `local` is the wall time where it is read; `note` says why it was moved.
 
     `any_hour` may leave in quiet hours; `stops_if_red` waits while an emergency or urgent answer is open.
@@ -121,13 +121,23 @@ class StepText:
     contact_if: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Slot:
+class _Meant(NamedTuple):
+    """A step and when the protocol means it, before quiet hours. `wall` is empty for one that counts minutes."""
+
     step: Step
+    wall: datetime | None
     nominal: datetime
+
+
+class _Slot(NamedTuple):
+    meant: _Meant
     due: datetime
     not_after: datetime
     notes: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> Step:
+        return self.meant.step
 
 
 def plan(visit: Visit | None, protocol: Protocol) -> list[Wanted]:
@@ -139,7 +149,7 @@ def plan(visit: Visit | None, protocol: Protocol) -> list[Wanted]:
     """
     if visit is None or not protocol.is_enabled or visit.kind not in protocol.visit_kinds:
         return []
-    steps = list(_applicable(visit, protocol))
+    steps = [_meant(step, visit) for step in _applicable(visit, protocol)]
     open_at = _open_at(visit, protocol)
     before = [
         slot
@@ -175,15 +185,15 @@ def with_own_lines(protocol: Protocol, texts: Sequence[str]) -> Protocol:
 
 def late_steps(visit: Visit, protocol: Protocol) -> tuple[Step, ...]:
     """Return the pre-care whose day had passed when the visit was booked or moved: a warning for the desk."""
-    return _late(_applicable(visit, protocol), visit)
+    return _late((_meant(step, visit) for step in _applicable(visit, protocol)), visit)
 
 
-def _late(steps: Iterable[Step], visit: Visit) -> tuple[Step, ...]:
+def _late(steps: Iterable[_Meant], visit: Visit) -> tuple[Step, ...]:
     opened = _opened(visit) + UNDO
     return tuple(
         step
-        for step in steps
-        if step.late == LateRule.COLLAPSE and step.id not in visit.sent_steps and _nominal(step, visit) < opened
+        for step, _, nominal in steps
+        if nominal < opened and step.late == LateRule.COLLAPSE and step.id not in visit.sent_steps
     )
 
 
@@ -208,28 +218,35 @@ def merge_series(earlier: Sequence[Wanted], later: Sequence[Wanted], *, complete
 
 def text_of(wanted: Wanted, visit: Visit, protocol: Protocol) -> StepText:
     """Return the words of a message for this visit. Raises KeyError for a step the protocol does not have."""
-    if wanted.step == LATE_STEP and protocol.late:
+    return _words(protocol, wanted.step, wanted.includes, visit.conditions, visit.areas)
+
+
+@lru_cache(maxsize=2048)
+def _words(
+    protocol: Protocol, step_id: str, includes: tuple[str, ...], conditions: frozenset[str], areas: frozenset[str]
+) -> StepText:
+    if step_id == LATE_STEP and protocol.late:
         late = protocol.late
-        lines = [line for step_id in wanted.includes for line in _lines(protocol.step(step_id), visit)]
+        lines = [line for each in includes for line in _lines(protocol.step(each), conditions, areas)]
         return StepText(late.title, late.what_is_normal, tuple(dict.fromkeys(lines)), late.contact_if)
-    step = protocol.step(wanted.step)
-    return StepText(step.title, step.what_is_normal, tuple(_lines(step, visit)), step.contact_if)
+    step = protocol.step(step_id)
+    return StepText(step.title, step.what_is_normal, tuple(_lines(step, conditions, areas)), step.contact_if)
 
 
-def _before(steps: Iterable[Step], visit: Visit, protocol: Protocol, open_at: datetime) -> Iterable[_Slot]:
+def _before(steps: Iterable[_Meant], visit: Visit, protocol: Protocol, open_at: datetime) -> Iterable[_Slot]:
     """Yield confirmation, reminders, pre-care and fitness check that can still do their work."""
-    for step in steps:
-        if step.anchor == Anchor.COMPLETION:
-            continue
-        slot = _early_slot(step, visit, protocol, open_at)
-        if slot is not None and slot.due < visit.start:
-            yield slot
+    opened = _opened(visit) + UNDO
+    for meant in steps:
+        if meant.step.anchor != Anchor.COMPLETION:
+            slot = _early_slot(meant, visit, protocol, opened, open_at)
+            if slot is not None and slot.due < visit.start:
+                yield slot
 
 
-def _early_slot(step: Step, visit: Visit, protocol: Protocol, open_at: datetime) -> _Slot | None:
-    nominal = _nominal(step, visit)
+def _early_slot(meant: _Meant, visit: Visit, protocol: Protocol, opened: datetime, open_at: datetime) -> _Slot | None:
+    step, wall, nominal = meant
     notes: tuple[str, ...] = ()
-    if step.anchor == Anchor.VISIT and nominal < _opened(visit) + UNDO:
+    if step.anchor == Anchor.VISIT and nominal < opened:
         if step.late != LateRule.NEXT_MORNING:
             return None
         nominal = _next_morning(step, visit, open_at)
@@ -241,19 +258,20 @@ def _early_slot(step: Step, visit: Visit, protocol: Protocol, open_at: datetime)
         if evening <= soft and not protocol.quiet.covers(evening, visit.reader_clock):
             due, notes = evening, (*notes, "the visit is too early in the day: sent before it")
     cap = soft if due < soft else visit.start
-    return _Slot(step, nominal, due, min(due + step.keep, cap), notes)
+    return _Slot(_Meant(step, wall, nominal), due, min(due + step.keep, cap), notes)
 
 
-def _after(steps: Iterable[Step], visit: Visit, protocol: Protocol) -> Iterable[_Slot]:
-    for step in steps:
+def _after(steps: Iterable[_Meant], visit: Visit, protocol: Protocol) -> Iterable[_Slot]:
+    for meant in steps:
+        step, _, nominal = meant
         if step.anchor == Anchor.COMPLETION:
-            nominal = due = _nominal(step, visit)
+            due = nominal
             notes: tuple[str, ...] = ()
             if step.quiet == QuietRule.MOVE:
                 due = protocol.quiet.next_allowed(nominal, visit.reader_clock)
             elif protocol.quiet.covers(nominal, visit.reader_clock):
                 notes = ("sent in quiet hours: it can't wait",)
-            yield _Slot(step, nominal, due, due + step.keep, notes)
+            yield _Slot(meant, due, due + step.keep, notes)
 
 
 def _late_instruction(steps: Sequence[Step], visit: Visit, protocol: Protocol, due: datetime) -> Wanted | None:
@@ -284,12 +302,12 @@ def _in_order(slots: Iterable[_Slot]) -> list[_Slot]:
 
     A slot that was brought forward to the evening before takes with it whatever was meant to be read before it.
     """
-    ordered = sorted(slots, key=lambda slot: slot.nominal)
+    ordered = sorted(slots, key=lambda slot: slot.meant.nominal)
     for index in range(len(ordered) - 2, -1, -1):
         if ordered[index].due > ordered[index + 1].due:
             due = ordered[index + 1].due
             notes = (*ordered[index].notes, f"kept before “{ordered[index + 1].step.title}”")
-            ordered[index] = replace(ordered[index], due=due, notes=notes)
+            ordered[index] = ordered[index]._replace(due=due, notes=notes)
     return ordered
 
 
@@ -318,47 +336,55 @@ def _wanted(slot: _Slot, visit: Visit) -> Wanted:
 def _note(slot: _Slot, visit: Visit) -> str:
     """Return why the message is not due at the time its step names, empty when it is."""
     notes = list(slot.notes)
-    if slot.due > slot.nominal:
-        was, now = (to_wall(each, visit.reader_clock) for each in (slot.nominal, slot.due))
+    _, wall, nominal = slot.meant
+    if slot.due > nominal:
+        was, now = (to_wall(each, visit.reader_clock) for each in (nominal, slot.due))
         notes.append(f"{was:%a %d %b %H:%M} is in quiet hours: moved to {now:%a %d %b %H:%M}")
-    if not slot.step.offset.minutes and (odd := oddity(_wall(slot.step, visit), visit.clinic_clock)):
+    if wall is not None and (odd := oddity(wall, visit.clinic_clock)):
         notes.append(odd)
     return "; ".join(notes)
 
 
-def _applicable(visit: Visit, protocol: Protocol) -> Iterable[Step]:
-    """Yield the steps meant for this visit so far; one whose every line is for somebody else is not."""
-    for step in protocol.steps:
-        if step.anchor == Anchor.COMPLETION and visit.completed_at is None:
-            continue
-        kinds = not step.visit_kinds or visit.kind in step.visit_kinds
-        kinds = kinds and not (visit.is_withdrawn and step.kind in _PREPARES)
-        if kinds and _holds(step, visit) and (not step.lines or any(True for _ in _lines(step, visit))):
-            yield step
+def _applicable(visit: Visit, protocol: Protocol) -> tuple[Step, ...]:
+    """Return the steps meant for this visit so far; one whose every line is for somebody else is not."""
+    is_done = visit.completed_at is not None
+    return _steps(protocol, visit.kind, visit.conditions, visit.areas, is_done, visit.is_withdrawn)
 
 
-def _lines(step: Step, visit: Visit) -> Iterable[str]:
+@lru_cache(maxsize=256)
+def _steps(
+    protocol: Protocol, kind: str, conditions: frozenset[str], areas: frozenset[str], is_done: bool, is_withdrawn: bool
+) -> tuple[Step, ...]:
+    return tuple(
+        step
+        for step in protocol.steps
+        if (is_done or step.anchor != Anchor.COMPLETION)
+        and (not step.visit_kinds or kind in step.visit_kinds)
+        and not (is_withdrawn and step.kind in _PREPARES)
+        and _holds(step, conditions)
+        and (not step.lines or any(True for _ in _lines(step, conditions, areas)))
+    )
+
+
+def _lines(step: Step, conditions: frozenset[str], areas: frozenset[str]) -> Iterable[str]:
     """Yield what this patient is to do. Areas not yet known leave no line out."""
     for line in step.lines:
-        if _holds(line, visit) and (not line.areas or not visit.areas or line.areas & visit.areas):
+        if _holds(line, conditions) and (not line.areas or not areas or line.areas & areas):
             yield line.text
 
 
-def _holds(part: Step | Line, visit: Visit) -> bool:
-    return part.needs <= visit.conditions and not part.unless & visit.conditions
+def _holds(part: Step | Line, conditions: frozenset[str]) -> bool:
+    return part.needs <= conditions and not part.unless & conditions
 
 
-def _nominal(step: Step, visit: Visit) -> datetime:
-    """Return when the protocol means the step, before quiet hours."""
+def _meant(step: Step, visit: Visit) -> _Meant:
+    anchor = _anchor(step, visit)
     if step.offset.minutes:
-        return _anchor(step, visit) + timedelta(minutes=step.offset.minutes)
-    return to_utc(_wall(step, visit), visit.clinic_clock)
-
-
-def _wall(step: Step, visit: Visit) -> datetime:
-    anchor = visit.starts_at if step.anchor == Anchor.VISIT else to_wall(_anchor(step, visit), visit.clinic_clock)
-    day = add_months(anchor.date(), step.offset.months) + timedelta(days=step.offset.days)
-    return datetime.combine(day, step.at or anchor.time())
+        return _Meant(step, None, anchor + timedelta(minutes=step.offset.minutes))
+    wall = visit.starts_at if step.anchor == Anchor.VISIT else to_wall(anchor, visit.clinic_clock)
+    day = add_months(wall.date(), step.offset.months) + timedelta(days=step.offset.days)
+    wall = datetime.combine(day, step.at or wall.time())
+    return _Meant(step, wall, to_utc(wall, visit.clinic_clock))
 
 
 def _anchor(step: Step, visit: Visit) -> datetime:
