@@ -13,6 +13,9 @@ from patients.registry.states import LinkScope
 NOTICE_STEP = "correction"
 CORRECTION, CANCELLED, CONFIRMATION = "correction", "cancelled", "booking_confirmation"
 
+# The columns of what `words_of` returns, and `Known.said` begins with; its context and three times follow.
+WORDS = ("purpose", "channel", "template", "is_important", "link_scope", "link_about", "note", "any_hour")
+
 _TOLD = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.UNKNOWN})
 _WAITING = frozenset({MessageStatus.PLANNED, MessageStatus.HELD})
 
@@ -107,19 +110,20 @@ class Reconciled:
 
 def said(wanted: WantedMessage) -> tuple[object, ...]:
     """Return everything of a wanted message that must be stored as it is; equal values mean nothing changed."""
+    return *words_of(wanted), plain(wanted.context), wanted.visit_at, wanted.due_at, wanted.not_after
+
+
+def words_of(wanted: WantedMessage) -> tuple[object, ...]:
+    """Return what a wanted message is, without its context and times: the values of WORDS."""
     return (
-        str(wanted.purpose),
-        str(wanted.channel),
+        wanted.purpose,
+        wanted.channel,
         wanted.template,
-        plain(wanted.context),
-        wanted.due_at,
-        wanted.not_after,
         wanted.important,
         wanted.link_scope,
         wanted.link_about,
-        wanted.note,
+        wanted.note[:200],
         wanted.any_hour,
-        wanted.visit_at,
     )
 
 
@@ -141,7 +145,7 @@ def difference(known: Sequence[Known], wanted: Sequence[WantedMessage], at: date
     for each in wanted:
         row = latest.pop(each.step, None)
         if row is not None and row.is_waiting:
-            if row.said == said(each):
+            if row.due_at == each.due_at and row.said == said(each):
                 kept += 1
             else:
                 changed.append((row.key, each))

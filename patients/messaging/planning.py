@@ -152,7 +152,7 @@ class _Writing:
     by: Actor
     at: datetime
     new: list[Message] = field(default_factory=list)
-    changed: list[tuple[int, WantedMessage]] = field(default_factory=list)
+    changed: list[tuple[Known, WantedMessage]] = field(default_factory=list)
     dropped: list[tuple[int, str]] = field(default_factory=list)
     overtaken: list[int] = field(default_factory=list)
     events: list[AuditEvent] = field(default_factory=list)
@@ -166,11 +166,12 @@ class _Writing:
             for each, revision in found.new
         ]
         new += [_row(each, about, revision, location, self.at, patient=patient) for each, revision in notices]
-        changed = [*found.changed, *([found.changed_notice] if found.changed_notice else [])]
+        rows = {row.key: row for row in known}
+        keyed = [*found.changed, *([found.changed_notice] if found.changed_notice else [])]
+        changed = [(rows[key], each) for key, each in keyed]
         dropped = [(key, reason) for key in found.withdrawn]
         if found.dropped_notice is not None:
             dropped.append((found.dropped_notice, "Changed back before it left: nobody was told."))
-        steps = {row.key: row.step for row in known}
         self.new += new
         self.changed += changed
         self.dropped += dropped
@@ -183,8 +184,8 @@ class _Writing:
                 at=self.at,
                 patient_ref=patient.ref,
                 planned=[f"{row.step}.{row.revision}" for row in new],
-                changed=[steps[key] for key, _ in changed],
-                withdrawn=[steps[key] for key, _ in dropped],
+                changed=[row.step for row, _ in changed],
+                withdrawn=[rows[key].step for key, _ in dropped],
                 reason=reason,
             )
         )

@@ -19,8 +19,9 @@ from patients.messaging.actions import (
     reconcile_many,
     withdraw,
 )
+from patients.messaging.difference import plain
 from patients.messaging.models import Message
-from patients.messaging.states import MessageStatus, Purpose
+from patients.messaging.states import Channel, MessageStatus, Purpose
 from tests.factories.letters import TEST, plan_message, wanted
 from tests.factories.people import NOW, make_user
 
@@ -89,6 +90,29 @@ def test_moving_a_visit_moves_what_waits_in_the_same_rows(ana):
     assert rows("step", "due_at", "visit_at", "revision") == [
         (each.step, each.due_at, VISIT + timedelta(days=7), 1) for each in moved()
     ]
+
+
+def test_what_waits_says_all_that_is_wanted_now_and_nothing_that_was(ana):
+    first = {"title": "Before", "do_now": ("Sun cream", "No tan"), "when_local": "Tuesday"}
+    then = {"title": "Before", "do_now": ("Sun cream",), "where": "1 Harley Street, London"}
+    early = wanted("precare", due_at=NOW + timedelta(days=1), template="precare", context=first, visit_at=VISIT)
+    late = wanted(
+        "precare", due_at=NOW + timedelta(days=2), template="reminder", context=then, important=False,
+        channel=Channel.SMS, link_scope="visit", link_about=ABOUT, note="The clocks go back", any_hour=True,
+        purpose=Purpose.CARE,
+    )  # fmt: skip
+
+    for message in (early, late, early):
+        plan(ana, [message])
+
+        kept = ("purpose", "channel", "template", "context", "due_at", "not_after", "is_important", "link_scope")
+        assert rows(*kept, "link_about", "note", "any_hour", "visit_at", "try_at") == [
+            (
+                message.purpose, message.channel, message.template, plain(message.context), message.due_at,
+                message.not_after, message.important, message.link_scope, message.link_about, message.note,
+                message.any_hour, message.visit_at, message.due_at,
+            )
+        ]  # fmt: skip
 
 
 def test_the_mover_reads_what_became_of_the_messages(ana, server):
