@@ -36,7 +36,7 @@ def days_from(first: date, last: date) -> list[date]:
 def hours_on(rows: Iterable[Row], day: date) -> Hours:
     """Return whose hours hold on the day: a day's own rows, where there are any, instead of the weekday's.
 
-    Who does not work that day has no entry.
+    Who does not work that day has no entry. The place comes first, then people by their key.
     """
     usual: Hours = defaultdict(list)
     dated: Hours = defaultdict(list)
@@ -48,7 +48,8 @@ def hours_on(rows: Iterable[Row], day: date) -> Hours:
         spans = (usual if row.day is None else dated)[row.who]
         if row.opens is not None and row.closes is not None:
             spans.append((row.opens, row.closes))
-    return {who: sorted(spans) for who, spans in {**usual, **dated}.items() if spans}
+    whose = sorted({**usual, **dated}.items(), key=lambda each: each[0] or 0)
+    return {who: sorted(spans) for who, spans in whose if spans}
 
 
 def without(spans: Iterable[Walls], starts: time, ends: time) -> list[Walls]:
