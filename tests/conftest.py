@@ -17,9 +17,11 @@ from clinic.standalone import postgres as embedded
 
 EMBEDDED = pytest.StashKey[Path]()
 
-# A busy machine is slow, not wrong.
-hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("suite")
+# A busy machine is slow, not wrong. The same examples each time, so that a red run is red again; `explore` draws others.
+_slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=_slow, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, suppress_health_check=_slow)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 # Rows that migrations and knowledge files put there; they outlive a test that really commits.
 REFERENCE = {
