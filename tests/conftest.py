@@ -17,7 +17,7 @@ from clinic.standalone import postgres as embedded
 
 EMBEDDED = pytest.StashKey[Path]()
 
-# A busy machine is slow, not wrong. The same examples each time, so that a red run is red again; `explore` draws others.
+# A busy machine is slow, not wrong. The same examples each time, so that what is red stays red; `explore` draws others.
 _slow = [hypothesis.HealthCheck.too_slow]
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=_slow, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, suppress_health_check=_slow)

@@ -10,15 +10,25 @@ OPTED_OUT = "This number has asked to get no more texts (opted out at the gatewa
 BAD_NUMBER = "The gateway says that this is no number it can text."
 
 
+class _Quoting:
+    """What a gateway said can be stored whatever it was: signs that no database text may hold are shown as lost."""
+
+    def __post_init__(self) -> None:
+        for name in ("ref", "answer"):
+            if name in vars(self):
+                said = vars(self)[name].encode(errors="replace").decode().replace("\x00", "\ufffd")
+                object.__setattr__(self, name, said)
+
+
 @dataclass(frozen=True)
-class Sent:
+class Sent(_Quoting):
     """The gateway has taken it over. `ref` is what the gateway calls it."""
 
     ref: str
 
 
 @dataclass(frozen=True)
-class Retry:
+class Retry(_Quoting):
     """Nothing left; it may be tried again, not before `after` if the gateway named a time.
 
     `gateway_down` says that it is the gateway, not the message: the next message would fare no better.
@@ -30,7 +40,7 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class Failed:
+class Failed(_Quoting):
     """The gateway refuses it for good; nothing left.
 
     `opted_out` says that the person told the gateway to send no more: that holds for every message, not for this one.
@@ -41,7 +51,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Unknown:
+class Unknown(_Quoting):
     """It left us whole, and the answer was lost: it may have been taken over or not."""
 
     answer: str
