@@ -26,13 +26,14 @@ STARTS_WITHIN = 300.0  # seconds; after a crash it reads its journal first
 def start(folder: Path) -> str:
     """PostgreSQL runs on a socket in the folder; return the URL of its owner, without a database name.
 
-    Starting it twice is harmless. What a killed predecessor left behind (a stale pid file) is healed by PostgreSQL.
+    Starting it twice is harmless, and brings back one that fell. What a killed predecessor left behind (a stale pid
+    file) is healed by PostgreSQL.
     The server stops when the last process that called this ends, or with `stop()`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.resolve() not in PostgresServer._instances:
-        _begin(get_server(folder, cleanup_mode="stop", start=False))
-    return PostgresServer._instances[folder.resolve()].get_uri(database="postgres")
+    server = get_server(folder, cleanup_mode="stop", start=False)
+    _begin(server)
+    return server.get_uri(database="postgres")
 
 
 def _begin(server: PostgresServer) -> None:

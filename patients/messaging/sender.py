@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from time import monotonic
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from clinic.sealed import seal
 from clinic.transports.email import smtp
@@ -172,8 +172,13 @@ class _Tick:
         self.leaving, self.written = [], [each for each in self.written if each not in shut]
 
     def write_down(self) -> None:
-        """Every answer is written down, and what surely did not leave goes back."""
+        """Every answer is written down, and what surely did not leave goes back.
+
+        Where the database hung up meanwhile, on a connection of its own: what a gateway said is worth another one.
+        """
         now = self.watch.now
+        if not connection.is_usable():
+            connection.close()
         if self.answered:
             with transaction.atomic(durable=True):
                 settle(self.answered, now)

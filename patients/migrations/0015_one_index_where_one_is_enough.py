@@ -5,21 +5,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('clinic', '0008_every_order_is_whole'),
-        ('patients', '0014_every_order_is_whole'),
+        ("clinic", "0008_every_order_is_whole"),
+        ("patients", "0014_every_order_is_whole"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='message',
-            name='location',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='clinic.location'),
+            model_name="message",
+            name="location",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="clinic.location"
+            ),
         ),
         migrations.AlterField(
-            model_name='message',
-            name='patient',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='patients.patient'),
+            model_name="message",
+            name="patient",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="messages",
+                to="patients.patient",
+            ),
         ),
     ]

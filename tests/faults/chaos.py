@@ -123,6 +123,17 @@ class Postgres:
         witness.close()
         self._line().close()
 
+    def fall(self) -> None:
+        """All of it is gone at once, as by `crash`, and stays away until it is told to rise."""
+        server = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
+        server.send_signal(signal.SIGQUIT)
+        server.wait(200)
+
+    def rise(self) -> None:
+        """It runs again and has read its journal."""
+        self.postgres.start(self.folder)
+        self._line().close()
+
     def _line(self):
         """Return a connection as soon as there is one."""
         import psycopg

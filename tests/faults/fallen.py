@@ -1,9 +1,9 @@
 """PostgreSQL falls while a gateway answers, before what it said is written down: `python -m tests.faults.fallen`.
 
 For each way out (plain SMTP, the gateway with keys, the one that can be searched): twenty messages are due, a real
-sender hands them over, and in the instant in which the gateway has read the fifth, a process of PostgreSQL is killed.
-Every connection is cut and the server recovers from its log; only then does the gateway answer. Afterwards senders
-run until nothing waits, and what each message says is compared with what arrived. Prints one JSON report.
+sender hands them over, and in the instant in which the gateway has read the fifth, PostgreSQL is killed and stays
+away until the sender has ended: it can tell nobody what it was answered. Then the server reads its log, senders run
+until nothing waits, and what each message says is compared with what arrived. Prints one JSON report.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROUNDS = 12
 
 
 class Fall:
-    """The next answers come at once, but the fifth: PostgreSQL has fallen and risen before it is given."""
+    """The next answers come at once, but the fifth: PostgreSQL has fallen before it is given."""
 
     def __init__(self, gateway, postgres: Postgres) -> None:
         self.at_once, self.postgres, self.read = gateway.next_answer, postgres, 0
@@ -36,7 +36,7 @@ class Fall:
         if stage in {(), ("END",)} and not looking:
             self.read += 1
             if self.read == FALLS_AT:
-                self.postgres.crash()
+                self.postgres.fall()
         return self.at_once(*stage, **({} if stage else {"looking": looking}))
 
 
@@ -88,6 +88,7 @@ def told_of(way: str, postgres: Postgres) -> dict[str, object]:
         }  # fmt: skip
         fall = Fall(mail if way == "smtp" else phone, postgres)
         ended_well = send(environment)
+        postgres.rise()
         connection.close()  # it was cut, as every other
         ours = Message.objects.filter(about__startswith=f"{way}:")
         in_doubt = list(ours.filter(status="sending", handed_at__isnull=False).order_by("pk"))

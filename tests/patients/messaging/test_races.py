@@ -3,11 +3,12 @@
 import os
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import fields
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from clinic.transports.email import smtp
 from patients.messaging.actions import dispatch, reconcile
@@ -199,3 +200,28 @@ def test_the_task_delivered_twice_sends_once(server, monkeypatch):
 
     assert names(server.taken) == dict.fromkeys(refs(), 1)
     assert len(server.taken) == count
+
+
+@pytest.mark.parametrize("hangs_up_at", [1, 2, 20, 21, 30])
+def test_what_a_gateway_said_is_written_down_though_the_database_hung_up_meanwhile(server, monkeypatch, hangs_up_at):
+    """On a connection of its own: a letter that is known to have left is not sent again."""
+    plan_many(make_patient(make_location()), 30)
+    ours, answer, ends = connection.connection.info.backend_pid, server.next_answer, []
+    other = connection.copy()
+    other.ensure_connection()
+
+    def hang_up(stage):
+        if stage == "END":
+            ends.append(stage)
+            if len(ends) == hangs_up_at:
+                other.connection.execute("SELECT pg_terminate_backend(%s, 60000)", [ours])
+        return answer(stage)
+
+    monkeypatch.setattr(server, "next_answer", hang_up)
+    for minutes in (0, 5, 10):
+        with suppress(OperationalError):
+            drain(0, NOW + timedelta(minutes=minutes))
+    other.close()
+
+    assert set(Message.objects.values_list("status", "attempts")) == {(MessageStatus.SENT, 1)}
+    assert names(server.taken) == dict.fromkeys(refs(), 1)
