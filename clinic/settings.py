@@ -158,6 +158,8 @@ DATABASES = {"default": database(DATABASE_URL)}
 # The role the web and worker processes sign in as. It owns no tables; migrations grant it what it needs.
 DATABASE_APP_ROLE = text("DATABASE_APP_ROLE", "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Around midnight it takes "any time of the day", 00:00 to 23:59, for a forgotten now().
+SILENCED_SYSTEM_CHECKS = ["fields.W161"]
 
 # --- Celery -----------------------------------------------------------------------------------------------------
 REDIS_URL = text("REDIS_URL", None if PRODUCTION else "")

@@ -608,8 +608,9 @@ def test_a_sender_that_lost_its_claim_hands_nothing_over(ana, server):
 
 def test_what_is_read_and_marked_is_found_by_its_key_however_many_are_being_sent(ana):
     """Asked for by its status, PostgreSQL would read all that every sender holds, for each twenty that leave."""
-    plan_many(ana, 40)
-    keys = [claim.key for claim in sender.sweep(NOW, 100)][:20]
+    plan_many(ana, 3000)
+    keys = [claim.key for claim in sender.sweep(NOW, 2000)][:20]
+    run("ANALYZE patients_message, patients_patient, clinic_location, clinic_user")  # as in a clinic with visits in it
     told = {"keys": keys, "tokens": [1] * 20, "now": NOW, "until": NOW, "points": [None] * 20, "channels": [""] * 20,
             "texts": [""] * 20, "refs": [""] * 20}  # fmt: skip
 
