@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from django.core.signals import request_finished, request_started
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
 PATIENCE = 60_000  # milliseconds: every wait ends as soon as the thing is there, so a busy machine only takes longer
 expect.set_options(timeout=PATIENCE)
+WINDOWS = pytest.StashKey[list]()
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -58,6 +59,47 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.timeout(1200))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A browser test that fails says what its windows showed: a run elsewhere cannot be looked at afterwards."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for window in item.stash.get(WINDOWS, ()):
+            report.sections.append((f"Window at {window.page.url}", window.told()))
+    return report
+
+
+class Window:
+    """A page of a test, and what went wrong on its way."""
+
+    SHOWN = """() => [`keyboard on: ${document.activeElement?.outerHTML.slice(0, 300)}`,
+        ...[...document.querySelectorAll("dialog[open]")].map((each) => `open: ${each.outerHTML.slice(0, 1500)}`),
+        document.body.innerText.slice(0, 1500)].join("\\n")"""
+
+    def __init__(self, page):
+        self.page, self.faults, self.asked = page, [], set()
+        page.on("request", lambda request: self.asked.add(request))
+        page.on("requestfinished", lambda request: self.asked.discard(request))
+        page.on("requestfailed", self.failed)
+        page.on("response", self.answered)
+
+    def failed(self, request):
+        self.asked.discard(request)
+        self.faults.append(f"{request.method} {request.url}: {request.failure}")
+
+    def answered(self, answer):
+        if answer.status >= 400:
+            self.faults.append(f"{answer.status} {answer.url}")
+
+    def told(self):
+        lines = [*self.faults, *(f"no answer yet: {each.method} {each.url}" for each in self.asked)]
+        try:
+            lines.append(self.page.evaluate(self.SHOWN))
+        except Error as fault:
+            lines.append(f"It does not say what it shows: {fault}")
+        return "\n".join(lines)
+
+
 class Traffic:
     """How many requests the live server is answering."""
 
@@ -93,17 +135,18 @@ def _traffic(live_server):
 
 
 @pytest.fixture
-def _windows(chromium, live_server, settings, _traffic):
+def _windows(request, chromium, live_server, settings, _traffic):
     """Opens windows on the live server, and closes them all with the test; complaints of a page fail the test."""
     playwright, browser = chromium
     settings.PUBLIC_URL = live_server.url
-    contexts, complaints = [], []
+    contexts, complaints, windows = [], [], request.node.stash.setdefault(WINDOWS, [])
 
     def note(kind, words):
         if kind == "pageerror" or "Content Security Policy" in words or "Content-Security-Policy" in words:
             complaints.append(f"{kind}: {words}")
 
     def watch(page):
+        windows.append(Window(page))
         page.on("pageerror", lambda error: note("pageerror", str(error)))
         page.on("console", lambda message: note(message.type, message.text))
 
