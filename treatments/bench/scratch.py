@@ -84,10 +84,10 @@ def scratch_database(database_url: str = "", name: str = NAME) -> Iterator[Scrat
         _create(scratch)
         try:
             scratch.use()
-            _ring_nobody()
-            call_command("migrate", verbosity=0, interactive=False)
-            call_command("load_knowledge", verbosity=0)
-            yield scratch
+            with _ringing_nobody():
+                call_command("migrate", verbosity=0, interactive=False)
+                call_command("load_knowledge", verbosity=0)
+                yield scratch
         finally:
             connections["default"].close()
             connections["default"].settings_dict.clear()
@@ -140,6 +140,13 @@ def _lead_to(conninfo: str) -> None:
     )
 
 
-def _ring_nobody() -> None:
-    """Doorbells go nowhere: the clinic's own workers must not hear of made-up messages."""
-    current_app.conf.update(broker_url="memory://", broker_transport_options={})
+@contextmanager
+def _ringing_nobody() -> Iterator[None]:
+    """Doorbells go nowhere meanwhile: the clinic's own workers must not hear of made-up messages."""
+    conf = current_app.conf
+    before = {"broker_url": conf.broker_url, "broker_transport_options": conf.broker_transport_options}
+    conf.update(broker_url="memory://", broker_transport_options={})
+    try:
+        yield
+    finally:
+        conf.update(before)

@@ -7,6 +7,7 @@ import sys
 
 import psycopg
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
@@ -53,9 +54,10 @@ def exists(name: str) -> bool:
 
 
 def test_the_scratch_database_is_made_used_and_dropped(outside, named):
-    before = dict(connections["default"].settings_dict)
+    before, bell = dict(connections["default"].settings_dict), current_app.connection_for_write().as_uri()
 
     with scratch_database(os.environ["DATABASE_URL"], named) as scratch:
+        assert current_app.connection_for_write().as_uri().startswith("memory:")
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_database(), (SELECT count(*) FROM clinic_rulepack)")
             database, packs = cursor.fetchone()
@@ -65,6 +67,7 @@ def test_the_scratch_database_is_made_used_and_dropped(outside, named):
 
     assert exists(named) is False
     assert connections["default"].settings_dict == before
+    assert current_app.connection_for_write().as_uri() == bell
 
 
 def test_the_scratch_database_is_dropped_when_a_bench_fails(outside, named):
